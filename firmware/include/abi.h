@@ -1,0 +1,44 @@
+/*
+ * Structures that the kernel and user programs both read. Numbers come from the generated contract.h;
+ * included by the kernel, the runtime and native programs. Never holds anything of the kernel alone.
+ */
+#pragma once
+
+#include <stdint.h>
+#include "contract.h"
+
+/* One granted object of a reply (IPC page, IPC_GRANTS): the kernel mints {object, badge, rights} for the caller. */
+struct grant {
+    uint32_t handle;
+    uint32_t rights;
+    uint64_t badge;
+};
+
+/* What is known of a process (SUP_STATUS, SYSTEM_PROCESS). Ticks are of LIMIT_TICK_HZ. */
+struct process_status {
+    uint32_t state;       /* STATE_* */
+    uint32_t fault;       /* FAULT_* */
+    uint64_t value;       /* exit status, or the address of a memory fault */
+    uint64_t pc;          /* where it stopped; 0 for a quiet_fault process */
+    uint64_t cpu_ticks;
+    uint64_t service_id;
+    uint32_t incarnation; /* how often it has been started */
+    uint32_t rank;
+    uint32_t frames;      /* pages it owns */
+    uint32_t slots;       /* capabilities it holds */
+};
+_Static_assert(sizeof(struct process_status) == 56, "SUP_STATUS is read by generated guest code");
+
+/* How to start an app from a sealed region (SYS_SPAWN). */
+struct spawn_request {
+    uint64_t mask;        /* grantable actions that the manifest asks for */
+    uint64_t publisher;
+    uint32_t heap_pages;
+    uint32_t stack_pages;
+    uint32_t share;       /* per mille of CPU */
+    uint32_t romfs_offset; /* in the region, page-aligned */
+    uint32_t romfs_bytes;
+    uint32_t name_bytes;
+    char name[LIMIT_SPAWN_NAME_BYTES]; /* "app:<id>" */
+};
+
