@@ -1,0 +1,1 @@
+"""From a checked recipe to one bootable file: a module per build stage. Imports nothing by itself."""

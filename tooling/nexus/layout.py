@@ -1,0 +1,38 @@
+"""Where things lie in a clone: the one place that spells a path of the source tree or of build/.
+
+Used by every stage of the host tool. Never creates a folder and never looks at what is in one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def find_root() -> Path:
+    """The clone that this package belongs to."""
+    return Path(__file__).resolve().parents[2]
+
+
+def contract_dir(root: Path) -> Path:
+    return root / "recipes" / "contract"
+
+
+def systems_dir(root: Path) -> Path:
+    return root / "recipes" / "systems"
+
+
+def gen_dir(root: Path) -> Path:
+    """Generated code that every system shares."""
+    return root / "build" / "gen"
+
+
+def system_dir(root: Path, system: str) -> Path:
+    return root / "build" / system
+
+
+def image_path(root: Path, system: str) -> Path:
+    return system_dir(root, system) / "nexus.elf"
+
+
+def manifest_path(root: Path, system: str) -> Path:
+    return system_dir(root, system) / "manifest.json"
