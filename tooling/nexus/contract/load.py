@@ -125,9 +125,10 @@ def _constants(table: Table, file: str, prefix: str) -> list[tuple[str, int | st
 
 
 def _array_constants(kind: str, rows: list[Any], file: str) -> list[tuple[str, int | str]]:
-    """[[phase]] rows count up from 0; [[marker]] rows are their texts (a pattern has no text to print)."""
+    """[[phase]] rows count up from 0, PHASES names them; [[marker]] rows are their texts (a pattern has no text to print)."""
     if kind == "phase":
-        return [(constant_name("phase", row["name"]), index) for index, row in enumerate(rows)]
+        names = [row["name"] for row in rows]
+        return [("PHASES", " ".join(names)), *((constant_name("phase", name), i) for i, name in enumerate(names))]
     if kind == "marker":
         return [(constant_name("mark", row["name"]), row["text"]) for row in rows if "text" in row]
     raise RecipeError(f"recipes/contract/{file}: [[{kind}]]: found an unknown array, expected [[phase]] or [[marker]]")
