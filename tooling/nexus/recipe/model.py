@@ -1,0 +1,144 @@
+"""A checked system as frozen values: what the builder, the inspector and the harness work from.
+
+Made only by check.py; whoever holds a System may rely on every rule. Holds no rule and reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PAGE = 4096
+FNV_OFFSET = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+
+
+def service_id(id_name: str) -> int:
+    """FNV-1a-64 of the id name; names with equal ids are refused, so this is an identity, not a secret."""
+    value = FNV_OFFSET
+    for byte in id_name.encode("ascii"):
+        value = ((value ^ byte) * FNV_PRIME) & 0xFFFF_FFFF_FFFF_FFFF
+    return value
+
+
+def pages(size: int) -> int:
+    """Whole pages that hold that many bytes."""
+    return -(-size // PAGE)
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One boot capability; `name` is the constant that the process's own code uses for its handle."""
+
+    name: str
+    type: str  # a key of [obj]
+    rights: int
+    object: int
+    badge: int = 0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Who may call whom: a static grant (`calls`) or a route that may be asked for."""
+
+    caller: str
+    server: str
+    facet: str | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """A virtio-mmio device with its one driver."""
+
+    name: str
+    index: int
+    virtio_id: int
+    owner: int
+    first_queue: int
+    queue_count: int
+    dma_pages: int
+    features: tuple[int, ...]
+    qemu: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """A memory region that a process owns."""
+
+    owner: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """One row, every default filled in."""
+
+    name: str
+    index: int
+    id_name: str
+    label: str
+    service_id: int
+    rank: int
+    service: str | None  # folder under guest/
+    native: str | None  # folder of the clone with a program of its own
+    runtime: str
+    heap_pages: int
+    stack_pages: int
+    kept_pages: int
+    request_budget: int  # ticks; 0: none
+    restarts: int
+    share: int
+    flags: tuple[str, ...]
+    endpoint: int | None
+    supervisor: int
+    calls: tuple[Edge, ...]
+    routes: tuple[Edge, ...]
+    supervises: tuple[str, ...]
+    capabilities: tuple[Capability, ...]
+
+    @property
+    def program(self) -> str:
+        """The ELF it runs: a runtime's name, or the last part of the native folder."""
+        return self.runtime if self.native is None else self.native.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class System:
+    """A whole system; a process's place in `processes` is its dense index."""
+
+    name: str
+    memory: int
+    flags: tuple[str, ...]
+    processes: tuple[Process, ...]
+    devices: tuple[Device, ...]
+    regions: tuple[Region, ...]
+    files: tuple[str, ...]  # recipe files that were read, relative to the clone where they lie in it
+
+    @property
+    def endpoints(self) -> tuple[int, ...]:
+        """Owner of each endpoint, by endpoint number."""
+        owners = [process for process in self.processes if process.endpoint is not None]
+        return tuple(process.index for process in sorted(owners, key=lambda process: process.endpoint or 0))
+
+    @property
+    def root(self) -> Process:
+        return next(process for process in self.processes if "root" in process.flags)
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Runtimes that some process needs, each once."""
+        return tuple(sorted({process.runtime for process in self.processes if process.native is None}))
+
+    @property
+    def natives(self) -> tuple[str, ...]:
+        """Folders of native programs, each once."""
+        return tuple(sorted({process.native for process in self.processes if process.native is not None}))
+
+    def process(self, name: str) -> Process:
+        return next(process for process in self.processes if process.name == name)
+
+    def edges(self) -> Iterator[Edge]:
+        """Every edge of the call graph: static grants, then routes."""
+        for process in self.processes:
+            yield from process.calls
+            yield from process.routes
