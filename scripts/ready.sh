@@ -1,5 +1,6 @@
 # Tells in a few milliseconds whether this clone is set up. Sourced by scripts/nexus, just and setup.sh, which set $root.
 # Must start no Python and change nothing.
+# shellcheck shell=sh disable=SC2154
 #
 # The stamp .venv/ready is written last by setup.sh: first the key, then every path below .venv that has to be there.
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets this clone up: the system packages that are missing, then .venv with the hash-locked Python packages. Run by
 # scripts/nexus and scripts/just when .venv/ready is absent or out of date; safe to interrupt and to run again.
+# `setup.sh --packages` stops after the system packages: for whoever prepares a computer, as root, for others.
 # Must work on a machine without any Python, ask nothing, speak on stderr only, and call apt only for what is missing.
 # Exit status: 0 ready, 3 something is missing (the last lines say what to do), 130 interrupted.
 set -eu
@@ -77,20 +78,35 @@ gain_root() {
     fi
 }
 
-apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2; }
+# On a terminal apt shows its own progress; in a log only its last words count, and only if it fails.
+apt() {
+    set -- env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
+    if [ -t 2 ]; then $as_root "$@" </dev/null >&2; return; fi
+    $as_root "$@" </dev/null >"$root/.venv.log" 2>&1 && return
+    tail -n 20 "$root/.venv.log" >&2
+    return 1
+}
+
+# What apt itself expects, if it has package lists already; else what was measured on an empty Debian 12.
+# shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
+sizes() {
+    LC_ALL=C apt-get install --assume-no --no-install-recommends -o Debug::NoLocking=true $packages 2>/dev/null |
+        sed -n 's/^Need to get \([^,]*\) of archives.*/\1 to download/p; s/^After this operation, \(.*\) of additional.*/\1 on disk/p' |
+        paste -sd, | grep . || echo "$1"
+}
 
 # shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
 install_packages() {
     : >"$root/.venv.apt"
     if apt-get install --simulate --no-install-recommends $packages >/dev/null 2>&1 &&
-        apt install -y -qq --no-install-recommends $packages; then
+        apt install -y -q --no-install-recommends $packages; then
         :
     else
         # No package lists yet, stale ones, or an installation that was cut off half way: put that right, then once more.
         say 'refreshing the package lists'
         $as_root dpkg --configure -a </dev/null >&2 || die 'dpkg cannot finish an interrupted installation; see its words above'
-        apt update -qq || die 'apt-get update failed; see its words above (network, proxy, or a lock held for long?)'
-        apt install -y -qq --no-install-recommends $packages || die "apt-get could not install: $packages"
+        apt update -q || die 'apt-get update failed; see its words above (network, proxy, or a lock held for long?)'
+        apt install -y -q --no-install-recommends $packages || die "apt-get could not install: $packages"
     fi
     rm -f "$root/.venv.apt"
 }
@@ -108,8 +124,9 @@ need_system_packages() {
         say 'this set-up installs packages on Debian and Ubuntu only. The names above are those of Debian 12; install what'
         die "gives the same commands here: python3 >= 3.11 with venv, make, riscv64-unknown-elf-gcc with picolibc, qemu-system-riscv64, cc"
     fi
-    say "in all about 0.3 GB to download and 1.8 GB on disk for the whole set; what is there already is not touched"
+    say "with what they need: $(sizes 'about 300 MB to download, 1.6 GB on disk'); what is there already is not touched"
     gain_root
+    say 'installing them by apt-get (a minute or so)'
     install_packages
     list=$(missing)
     [ -z "$list" ] || die "still missing after the installation: $(printf '%s\n' "$list" | cut -d'|' -f1 | tr '\n' ' ')"
@@ -153,9 +170,13 @@ done
 os_name=$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") || os_name=unknown
 exec 9>>"$root/.venv.lock" || die "cannot write into $root; set-up needs a clone that you own"
 flock -n 9 || { say 'another set-up of this clone is running; waiting for it' && flock 9; }
-if is_ready; then exit 0; fi
 begun=$(date +%s)
 unset PYTHONHOME PYTHONPATH
+case "${1:-}" in
+    --packages) need_system_packages 9>&- && exit ;;
+    ?*) die "unknown argument $1; the only one is --packages" ;;
+esac
+if is_ready; then exit 0; fi
 need_system_packages 9>&-
 make_venv 9>&-
 say "ready after $(($(date +%s) - begun)) s"
