@@ -82,8 +82,8 @@ gain_root() {
 apt() {
     set -- env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
     if [ -t 2 ]; then $as_root "$@" </dev/null >&2; return; fi
-    $as_root "$@" </dev/null >"$root/.venv.log" 2>&1 && return
-    tail -n 20 "$root/.venv.log" >&2
+    $as_root "$@" </dev/null >"$notes/.venv.log" 2>&1 && return
+    tail -n 20 "$notes/.venv.log" >&2
     return 1
 }
 
@@ -92,12 +92,12 @@ apt() {
 sizes() {
     LC_ALL=C apt-get install --assume-no --no-install-recommends -o Debug::NoLocking=true $packages 2>/dev/null |
         sed -n 's/^Need to get \([^,]*\) of archives.*/\1 to download/p; s/^After this operation, \(.*\) of additional.*/\1 on disk/p' |
-        paste -sd, | grep . || echo "$1"
+        paste -sd, | sed 's/,/, /' | grep . || echo "$1"
 }
 
 # shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
 install_packages() {
-    : >"$root/.venv.apt"
+    : >"$notes/.venv.apt"
     if apt-get install --simulate --no-install-recommends $packages >/dev/null 2>&1 &&
         apt install -y -q --no-install-recommends $packages; then
         :
@@ -108,14 +108,14 @@ install_packages() {
         apt update -q || die 'apt-get update failed; see its words above (network, proxy, or a lock held for long?)'
         apt install -y -q --no-install-recommends $packages || die "apt-get could not install: $packages"
     fi
-    rm -f "$root/.venv.apt"
+    rm -f "$notes/.venv.apt"
 }
 
 need_system_packages() {
     list=$(missing)
-    if [ -z "$list" ] && [ ! -e "$root/.venv.apt" ]; then return; fi
+    if [ -z "$list" ] && [ ! -e "$notes/.venv.apt" ]; then return; fi
     # What was begun and not finished is asked for again as a whole: dpkg may hold half of it.
-    if [ -e "$root/.venv.apt" ]; then list=$(cat "$root/.venv.apt" && echo "$list"); fi
+    if [ -e "$notes/.venv.apt" ]; then list=$(cat "$notes/.venv.apt" && echo "$list"); fi
     packages=$(printf '%s\n' "$list" | cut -d'|' -f1 | sort -u | tr '\n' ' ')
     packages=${packages% }
     say 'these packages are missing:'
@@ -168,14 +168,19 @@ for tool in flock sha256sum; do
     have "$tool" || die "the command $tool is needed (package util-linux or coreutils); this set-up is made for Linux"
 done
 os_name=$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") || os_name=unknown
-exec 9>>"$root/.venv.lock" || die "cannot write into $root; set-up needs a clone that you own"
-flock -n 9 || { say 'another set-up of this clone is running; waiting for it' && flock 9; }
 begun=$(date +%s)
 unset PYTHONHOME PYTHONPATH
+notes=$root # where to leave the log of apt and the note that it was begun
 case "${1:-}" in
-    --packages) need_system_packages 9>&- && exit ;;
+    --packages)
+        notes=$(mktemp -d) # this clone may be somebody else's
+        need_system_packages
+        rm -rf "$notes"
+        exit ;;
     ?*) die "unknown argument $1; the only one is --packages" ;;
 esac
+exec 9<"$root"
+flock -n 9 || { say 'another set-up of this clone is running; waiting for it' && flock 9; }
 if is_ready; then exit 0; fi
 need_system_packages 9>&-
 make_venv 9>&-
