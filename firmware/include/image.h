@@ -42,7 +42,7 @@ struct image_cap {
     uint16_t object; /* endpoint, region, device or queue number, or dense index of a process */
     uint64_t badge;
 };
-#define IMAGE_HANDLE(slot) (0x100u + (slot)) /* generation 1 << 8 | slot */
+#define IMAGE_HANDLE(slot) (HANDLE_BOOT + (slot))
 
 enum image_flags {
     IMAGE_ROOT = 1,             /* init: starts running, its death ends the system */
