@@ -1,0 +1,63 @@
+# One virtqueue behind the kernel's fence: rings and descriptors are the kernel's, the driver names pieces of its own DMA
+# window. Used by drivers. Every wait has a deadline; a device that broke a rule ends as DeviceError, never as data.
+
+import contract
+import kernel
+
+
+# The device can't be used; args[0] is the contract's line that says why.
+class DeviceError(Exception):
+    pass
+
+
+class Virtqueue:
+    def __init__(self, queue, device, irq, notification):
+        self.queue = queue
+        self.device = device
+        self.irq = irq
+        self.notification = notification
+
+    # Once, between FEATURES_OK and DRIVER_OK.
+    def setup(self):
+        _guarded(kernel.queue_setup, self.queue)
+
+    # Lend the device one buffer of up to LIMIT_QUEUE_SEGMENTS pieces (kernel.segment) and tell it so.
+    def post(self, *segments):
+        _guarded(kernel.queue_post, self.queue, *segments)
+
+    # Bytes that the device put into the oldest finished buffer; None when the deadline passed first.
+    def take(self, until):
+        while True:
+            done = _guarded(kernel.queue_take, self.queue)
+            if done is not None:
+                return done[1]
+            if not self._sleep(until):
+                done = _guarded(kernel.queue_take, self.queue)  # it may have come while we were not running
+                return None if done is None else done[1]
+
+    # Let the interrupt come again. Before sleeping, and whenever its notification was taken by somebody else.
+    def acknowledge(self):
+        pending = kernel.device_read(contract.VIRTIO_REG_INTERRUPT_STATUS)
+        if pending:
+            _guarded(kernel.device_write, self.device, contract.VIRTIO_REG_INTERRUPT_ACK, pending)
+        _guarded(kernel.irq_ack, self.irq)
+
+    # Whether something woke us before the deadline. What finished before acknowledge() is still pending after it:
+    # the caller asks the queue again, so no completion is slept over.
+    def _sleep(self, until):
+        try:
+            kernel.wait(self.notification, until)
+        except kernel.Error as error:
+            if error.args[0] == contract.E_DEADLINE:
+                return False
+            raise DeviceError(contract.LINE_DEVICE_BROKEN)
+        self.acknowledge()
+        return True
+
+
+# A kernel call for which a refusal means that device or fence are out of order.
+def _guarded(function, *arguments):
+    try:
+        return function(*arguments)
+    except kernel.Error:
+        raise DeviceError(contract.LINE_DEVICE_BROKEN)

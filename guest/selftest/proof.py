@@ -1,0 +1,74 @@
+# What every proof is made of: say ok only after a check, or fail the run. Used by the selftest's proofs.
+# Never prints a text that is not the contract's, and no proof goes on after a failure.
+
+import struct
+
+import caps
+import client
+import contract
+import kernel
+import wire
+
+
+
+# A check did not hold; args[0] says which one, in the words of the proof.
+class Failed(Exception):
+    pass
+
+
+def check(holds, what):
+    if not holds:
+        raise Failed(what)
+
+
+# Run one proof and print its line. A failure ends this process, and init ends the run.
+def run(mark, function):
+    try:
+        function()
+    except Failed as failure:
+        _fail(mark, failure.args[0])
+    except wire.Unreachable as error:
+        _fail(mark, "unreachable kernel=%02x" % error.kernel)
+    except wire.Refuse as refusal:
+        _fail(mark, "refused status=%02x" % refusal.status)
+    kernel.console(mark)
+
+
+def _fail(mark, what):
+    name = mark[:-3] if mark.endswith(" ok") else mark
+    kernel.console(name + " FAIL " + what)
+    kernel.exit(contract.LEAVE_FAILED)
+
+
+# The status that a server gives to a request; an answer that is no refusal is OK.
+def status_of(handle, op, payload, until):
+    try:
+        client.call(handle, op, payload, client.deadline(until))
+    except (wire.Unreachable, wire.BadReply):
+        raise Failed("no answer of the server")
+    except wire.Refuse as refusal:
+        return refusal.status
+    return contract.STATUS_OK
+
+
+# Send bytes that need not be a frame; (status, nonce) of an answer that has to be exactly a refusal's.
+def raw_status(handle, message, until):
+    kernel.buffer[: len(message)] = message
+    try:
+        length = kernel.call(handle, len(message), client.deadline(until))
+    except kernel.Error as error:
+        raise Failed("no answer to a raw message kernel=%02x" % error.args[0])
+    check(length == contract.WIRE_REPLY_HEADER, "length of a refusal")
+    version, _, status, zero, nonce = struct.unpack_from("<BBBBI", kernel.buffer)
+    check(version == contract.WIRE_VERSION and zero == 0, "frame of a refusal")
+    return status, nonce
+
+
+def frame(op, payload, nonce, version=contract.WIRE_VERSION, count=None):
+    return struct.pack("<BBHI", version, op, len(payload) if count is None else count, nonce) + payload
+
+
+# Tell init that the proofs of a phase are done; a phase is closed by init alone.
+def close_phase(phase):
+    until = client.deadline(contract.EDGE_DEADLINE_INIT_ALL)
+    client.call(caps.INIT, contract.OP_INIT_PHASE_DONE, struct.pack(contract.REQUEST_INIT_PHASE_DONE, phase), until)
