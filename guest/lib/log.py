@@ -11,7 +11,9 @@ import wire
 def append(level, text):
     payload = bytes((level,)) + text.encode()
     try:
-        client.call(caps.LOGD_APPEND, contract.OP_LOGD_APPEND, payload, client.deadline(contract.EDGE_DEADLINE_LOGD_ALL))
+        client.call(
+            caps.LOGD_APPEND, contract.OP_LOGD_APPEND, payload, client.deadline(contract.EDGE_DEADLINE_LOGD_ALL)
+        )
     except wire.Refuse:
         return False
     return True

@@ -72,7 +72,8 @@ def _result(table, op, length):
         return (contract.STATUS_OK,) + _place(_dispatch(table, op, length))
     except Refuse as refusal:
         return refusal.status, 0, _NO_WINDOW
-    except Exception as fault:  # a bug of ours must not become the caller's way to stop the service
+    # A bug of ours must not become the caller's way to stop the service.
+    except Exception as fault:  # noqa: BLE001
         kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
         return contract.STATUS_UNAVAILABLE, 0, _NO_WINDOW
 

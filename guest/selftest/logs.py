@@ -41,7 +41,7 @@ def prove_own_record():
     check(count == 1 and following == seq + 1, "records from the own one on")
     found, ticks, sender, kind, level, size = struct.unpack_from(contract.RECORD_LOG, records)
     check(found == seq and before <= ticks <= kernel.time(), "number and time of the record")
-    check(sender == kernel.info(caps.LOGD_APPEND)[2] & 0xFFFFFFFF, "sender of the record")
+    check(sender == caps.INDEX, "sender of the record")
     check(kind == contract.KIND_SERVICE and level == contract.LEVEL_WARNING, "kind and level of the record")
     check(bytes(records[_HEAD : _HEAD + size]) == _TEXT and len(records) == _HEAD + size, "text of the record")
     check(_query(following)[0] == 0, "a record that nobody wrote")
@@ -57,4 +57,6 @@ def prove_facets():
     check(status_of(caps.LOGD_STATS, contract.OP_LOGD_QUERY, query, _UNTIL) == denied, "query by stats")
     check(status_of(caps.LOGD_QUERY, contract.OP_LOGD_APPEND, append, _UNTIL) == denied, "append by query")
     check(status_of(caps.LOGD_QUERY, contract.OP_LOGD_QUERY, query, _UNTIL) == contract.STATUS_OK, "query by query")
-    check(status_of(caps.LOGD_APPEND, contract.OP_LOGD_APPEND, append, _UNTIL) == contract.STATUS_OK, "append by append")
+    check(
+        status_of(caps.LOGD_APPEND, contract.OP_LOGD_APPEND, append, _UNTIL) == contract.STATUS_OK, "append by append"
+    )

@@ -10,7 +10,6 @@ import kernel
 import wire
 
 
-
 # A check did not hold; args[0] says which one, in the words of the proof.
 class Failed(Exception):
     pass

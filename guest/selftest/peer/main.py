@@ -3,13 +3,10 @@
 
 import struct
 
-import caps
 import contract
 import kernel
 import server
 from wire import Refuse
-
-_FIRST_GENERATION = 1 << 8  # handles of boot capabilities: generation 1, then the slot
 
 
 def _device_write(handle):
@@ -42,7 +39,7 @@ def on_try(what):
         raise Refuse(contract.STATUS_NOT_FOUND)
     seen = {contract.E_BAD_HANDLE: 0, contract.E_BAD_TYPE: 0}
     for slot in range(contract.LIMIT_CAP_SLOTS):
-        status = _status(attempt, _FIRST_GENERATION | slot)
+        status = _status(attempt, contract.HANDLE_BOOT + slot)
         if status in seen:
             seen[status] += 1
     tried = contract.LIMIT_CAP_SLOTS
