@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nexus.contract.load import Contract
 
-SOURCE = "recipes/contract/*.toml"
+SOURCE = "recipes/contract"
 
 
 def write_if_changed(path: Path, content: str | bytes) -> bool:
