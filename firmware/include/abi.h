@@ -38,6 +38,7 @@ struct spawn_request {
     uint32_t share;       /* per mille of CPU */
     uint32_t romfs_offset; /* in the region, page-aligned */
     uint32_t romfs_bytes;
+    uint32_t endpoint;    /* handle passed on to the app as its third capability (needs GRANT); 0: none */
     uint32_t name_bytes;
     char name[LIMIT_SPAWN_NAME_BYTES]; /* "app:<id>" */
 };

@@ -1,0 +1,206 @@
+/*
+ * The console: one FIFO of whole lines, each with the label that the kernel holds for its writer. A line is taken whole or not at
+ * all and nobody waits; refused lines are counted and told. Called by syscall.c and, for the kernel's own lines, by everyone.
+ */
+#include <stdarg.h>
+
+#include "kernel.h"
+
+enum { MAX_LINES = 1024, KERNEL_WRITER = 0xff, BURST = 64, ESCAPED = 4 };
+
+static uint8_t fifo[LIMIT_CONSOLE_BYTES];
+static uint32_t fifo_head, fifo_used;
+static struct { uint16_t bytes; uint8_t writer; } lines[MAX_LINES];
+static uint32_t line_head, line_count, line_sent;
+static uint64_t lost_lines;
+static bool something_lost;
+
+void console_init(void) { uart_interrupts(false); }
+
+static void put(uint8_t byte) {
+    fifo[(fifo_head + fifo_used) % LIMIT_CONSOLE_BYTES] = byte;
+    fifo_used++;
+}
+
+static void put_text(const char *text) {
+    while (*text) put((uint8_t)*text++);
+}
+
+/* --- what a line becomes --- */
+
+static bool printable(uint8_t c) { return c >= 0x20 && c < 0x7f && c != '\\'; }
+
+static void put_escaped(uint8_t c) {
+    if (printable(c)) {
+        put(c);
+        return;
+    }
+    put('\\');
+    put('x');
+    put((uint8_t)"0123456789abcdef"[c >> 4]);
+    put((uint8_t)"0123456789abcdef"[c & 15]);
+}
+
+/* Bytes and pieces that a text takes on the wire: "<label>: ", then "<label>| " for each further LIMIT_LINE_BYTES. */
+static uint32_t wire_bytes(uint32_t label, const char *text, uint32_t bytes) {
+    uint32_t total = 0, column = LIMIT_LINE_BYTES;
+    for (uint32_t i = 0; i < bytes; i++) {
+        uint32_t width = printable((uint8_t)text[i]) ? 1 : ESCAPED;
+        if (column + width > LIMIT_LINE_BYTES) {
+            total += label + 3;
+            column = 0;
+        }
+        column += width;
+        total += width;
+    }
+    return total;
+}
+
+static void put_line(const char *label, const char *text, uint32_t bytes) {
+    uint32_t column = LIMIT_LINE_BYTES;
+    for (uint32_t i = 0; i < bytes; i++) {
+        uint32_t width = printable((uint8_t)text[i]) ? 1 : ESCAPED;
+        if (column + width > LIMIT_LINE_BYTES) {
+            if (i) put('\n');
+            put_text(label);
+            put_text(i ? "| " : ": ");
+            column = 0;
+        }
+        put_escaped((uint8_t)text[i]);
+        column += width;
+    }
+    put('\n');
+}
+
+static uint32_t length_of(const char *text) {
+    uint32_t n = 0;
+    while (text[n]) n++;
+    return n;
+}
+
+/* --- taking lines --- */
+
+static bool append(const char *label, uint8_t writer, uint32_t keep_free, const char *text, uint32_t bytes, uint32_t *taken) {
+    *taken = wire_bytes(length_of(label), text, bytes);
+    if (line_count == MAX_LINES || fifo_used + *taken + keep_free > LIMIT_CONSOLE_BYTES) return false;
+    lines[(line_head + line_count) % MAX_LINES].bytes = (uint16_t)*taken;
+    lines[(line_head + line_count) % MAX_LINES].writer = writer;
+    if (line_count++ == 0) uart_interrupts(true);
+    put_line(label, text, bytes);
+    return true;
+}
+
+status_t console_write(struct process *p, const char *text, uint32_t bytes) {
+    bool reserved = p->row->flags & IMAGE_CONSOLE_RESERVED;
+    uint32_t quota = reserved ? LIMIT_CONSOLE_RESERVED : LIMIT_CONSOLE_QUOTA;
+    uint32_t size = wire_bytes(length_of(process_label(p)), text, bytes), taken;
+    if (p->console_used + size <= quota &&
+        append(process_label(p), (uint8_t)p->index, reserved ? 0 : LIMIT_CONSOLE_RESERVED, text, bytes, &taken)) {
+        p->console_used += taken;
+        return E_OK;
+    }
+    p->console_lost++;
+    lost_lines++;
+    something_lost = true;
+    return E_FULL;
+}
+
+uint64_t console_lost_lines(void) { return lost_lines; }
+
+/* A freed app's label goes: what is still in the FIFO was written out with it already. */
+void console_forget(struct process *p) {
+    for (uint32_t i = 0; i < line_count; i++)
+        if (lines[(line_head + i) % MAX_LINES].writer == p->index) lines[(line_head + i) % MAX_LINES].writer = KERNEL_WRITER;
+    p->console_used = p->console_lost = 0;
+}
+
+/* --- the kernel's own lines --- */
+
+enum { SAY_BYTES = 256 };
+struct sentence { char text[SAY_BYTES]; uint32_t bytes; };
+
+static void add_char(struct sentence *s, char c) {
+    if (s->bytes < SAY_BYTES) s->text[s->bytes++] = c;
+}
+
+static void add_number(struct sentence *s, uint64_t value, uint32_t base, uint32_t width) {
+    char digits[20];
+    uint32_t n = 0;
+    do {
+        digits[n++] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value || n < width);
+    while (n) add_char(s, digits[--n]);
+}
+
+/* %s, %u and %lx (16 digits) only. */
+static void add_format(struct sentence *s, const char *format, va_list args) {
+    for (; *format; format++) {
+        if (*format != '%') {
+            add_char(s, *format);
+            continue;
+        }
+        format++;
+        if (*format == 's') {
+            for (const char *text = va_arg(args, const char *); *text; text++) add_char(s, *text);
+        } else if (*format == 'u') {
+            add_number(s, va_arg(args, uint32_t), 10, 1);
+        } else {
+            format++;
+            add_number(s, va_arg(args, uint64_t), 16, 16);
+        }
+    }
+}
+
+void console_say(const char *format, ...) {
+    struct sentence s = {.bytes = 0};
+    uint32_t taken;
+    va_list args;
+    va_start(args, format);
+    add_format(&s, format, args);
+    va_end(args);
+    if (append("kernel", KERNEL_WRITER, 0, s.text, s.bytes, &taken)) return;
+    lost_lines++;
+    something_lost = true;
+}
+
+/* Lost lines are told as soon as there is room again, one writer at a time. */
+static void say_lost(void) {
+    something_lost = false;
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
+        struct process *p = &processes[i];
+        if (p->console_lost == 0) continue;
+        uint32_t count = p->console_lost;
+        p->console_lost = 0;
+        console_say("console lost label=%s lines=%u", process_label(p), count);
+    }
+}
+
+/* --- sending --- */
+
+/* One byte to the device; false when it takes none or nothing is left. */
+static bool send_one(void) {
+    if (fifo_used == 0 || !uart_put(fifo[fifo_head])) return false;
+    fifo_head = (fifo_head + 1) % LIMIT_CONSOLE_BYTES;
+    fifo_used--;
+    if (++line_sent < lines[line_head].bytes) return true;
+    uint8_t writer = lines[line_head].writer;
+    if (writer != KERNEL_WRITER) processes[writer].console_used -= line_sent;
+    line_head = (line_head + 1) % MAX_LINES;
+    line_count--;
+    line_sent = 0;
+    return true;
+}
+
+void console_interrupt(void) {
+    for (uint32_t i = 0; i < BURST && send_one(); i++) {}
+    if (something_lost && fifo_used < LIMIT_CONSOLE_BYTES / 2) say_lost();
+    uart_interrupts(fifo_used > 0);
+}
+
+/* Before the finisher: everything out, or as much as the host takes within the bound. */
+void console_drain(void) {
+    uint64_t end = arch_time() + LIMIT_DRAIN_TICKS;
+    if (something_lost) say_lost();
+    while (fifo_used && arch_time() < end) send_one();
+}

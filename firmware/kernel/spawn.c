@@ -1,0 +1,219 @@
+/*
+ * Apps: processes made at run time from a sealed region. Called by syscall.c, supervise.c and process.c. The kernel forms the
+ * identity from the name it is given and refuses one that any live or static process has; the spawner supervises the child.
+ */
+#include "kernel.h"
+
+static struct image_process rows[LIMIT_APP_SLOTS];
+static char names[LIMIT_APP_SLOTS][LIMIT_SPAWN_NAME_BYTES + 1];
+
+enum { APP_CAPS = 3 };
+static struct image_cap boot_caps[LIMIT_APP_SLOTS][APP_CAPS];
+
+#define FNV_OFFSET 0xcbf29ce484222325ull
+#define FNV_PRIME 0x100000001b3ull
+
+static uint64_t service_id_of(const char *name, uint32_t bytes) {
+    uint64_t id = FNV_OFFSET;
+    for (uint32_t i = 0; i < bytes; i++) id = (id ^ (uint8_t)name[i]) * FNV_PRIME;
+    return id;
+}
+
+/* "app:" and [a-z0-9.-]{1,32} */
+static bool good_name(const char *name, uint32_t bytes) {
+    if (bytes < 5 || bytes > 36 || __builtin_memcmp(name, "app:", 4) != 0) return false;
+    for (uint32_t i = 4; i < bytes; i++) {
+        char c = name[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-')) return false;
+    }
+    return true;
+}
+
+/* An id is taken as long as anybody has it: FNV can be made to collide, so equal ids mean one of the two must go. */
+static bool id_taken(uint64_t id) {
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++)
+        if (processes[i].state != STATE_EMPTY && processes[i].service_id == id) return true;
+    return false;
+}
+
+static struct process *free_app_slot(void) {
+    for (uint32_t i = image.process_count; i < image.process_count + LIMIT_APP_SLOTS; i++)
+        if (processes[i].state == STATE_EMPTY) return &processes[i];
+    return 0;
+}
+
+static status_t check_request(const struct spawn_request *r, const struct region *region) {
+    bool memory = r->heap_pages >= 1 && r->heap_pages <= LIMIT_APP_HEAP_PAGES && r->stack_pages >= 1 &&
+                  r->stack_pages <= LIMIT_APP_STACK_PAGES;
+    bool romfs = r->romfs_offset % PAGE_BYTES == 0 && r->romfs_bytes > 0 &&
+                 (uint64_t)r->romfs_offset + r->romfs_bytes <= region->pages * PAGE_BYTES;
+    bool share = r->share >= 1 && r->share <= LIMIT_APP_SHARE;
+    if (!memory || !romfs || !share || !good_name(r->name, r->name_bytes)) return E_BAD_ARGUMENT;
+    return E_OK;
+}
+
+/* Console and notification of its own, and the one endpoint that the spawner passes on (0: none). */
+static uint32_t fill_caps(uint32_t slot, uint32_t index, const struct cap *endpoint) {
+    boot_caps[slot][0] = (struct image_cap){OBJ_CONSOLE, RIGHT_USE, (uint16_t)index, 0};
+    boot_caps[slot][1] = (struct image_cap){OBJ_NOTIFICATION, RIGHT_USE, (uint16_t)index, 0};
+    if (endpoint == 0) return APP_CAPS - 1;
+    boot_caps[slot][2] = (struct image_cap){OBJ_ENDPOINT, RIGHT_CALL, endpoint->object, endpoint->badge};
+    return APP_CAPS;
+}
+
+static void fill_row(struct process *child, const struct spawn_request *r, const struct region *region, const struct cap *endpoint,
+                     uint32_t supervisor) {
+    uint32_t slot = child->index - image.process_count;
+    __builtin_memcpy(names[slot], r->name, r->name_bytes);
+    names[slot][r->name_bytes] = 0;
+    rows[slot] = (struct image_process){
+        .label = names[slot], .id_name = names[slot], .service_id = service_id_of(r->name, r->name_bytes),
+        .program = image.app_program, .romfs = {region->base + r->romfs_offset, r->romfs_bytes},
+        .heap_pages = r->heap_pages, .stack_pages = r->stack_pages, .share = r->share, .supervisor = supervisor,
+        .caps = boot_caps[slot], .cap_count = fill_caps(slot, child->index, endpoint),
+    };
+}
+
+static void fill_process(struct process *child, const struct spawn_request *r, uint16_t region, uint16_t supervisor) {
+    child->row = &rows[child->index - image.process_count];
+    child->kind = KIND_APP;
+    child->rank = 0;
+    child->service_id = child->row->service_id;
+    child->mask = r->mask;
+    child->publisher = r->publisher;
+    child->supervisor = supervisor;
+    child->region = region;
+    child->incarnation = 0;
+    child->load_page = 0;
+    child->cpu_ticks = child->share_used = 0;
+    child->server = child->serving = NOBODY;
+    child->fault = FAULT_NONE;
+}
+
+static void release(struct process *child);
+
+static status_t make(struct process *p, const struct spawn_request *r, uint16_t region, const struct cap *endpoint, uint32_t *handle) {
+    struct process *child = free_app_slot();
+    if (child == 0) return E_FULL;
+    if (id_taken(service_id_of(r->name, r->name_bytes))) return E_EXISTS;
+    child->index = (uint16_t)(child - processes);
+    fill_row(child, r, &regions[region], endpoint, p->index);
+    fill_process(child, r, region, p->index);
+    region_ref(region, 1);
+    cap_init(child);
+    if (!process_build(child)) {
+        release(child);
+        return E_FULL;
+    }
+    child->state = STATE_SUSPENDED;
+    struct cap cap = {.type = OBJ_SUPERVISE, .rights = RIGHT_USE, .object = child->index};
+    *handle = cap_put(p, &cap);
+    return E_OK;
+}
+
+status_t spawn_app(struct process *p) {
+    struct cap *cap, *region, *endpoint = 0;
+    struct spawn_request request;
+    status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_SPAWN, RIGHT_USE, &cap);
+    if (status == E_OK) status = cap_find(p, p->frame.x[REG_A1], OBJ_REGION, RIGHT_MAP_R, &region);
+    if (status != E_OK) return status;
+    if (p->frame.x[REG_A3] != sizeof request) return E_BAD_ARGUMENT;
+    status = copy_in(p, &request, (user_ptr){p->frame.x[REG_A2]}, sizeof request);
+    if (status != E_OK) return status;
+    if (image.app_program == 0) return E_STATE;
+    if (!regions[region->object].sealed) return E_SEALED;
+    if (request.endpoint) status = cap_find(p, request.endpoint, OBJ_ENDPOINT, RIGHT_CALL | RIGHT_GRANT, &endpoint);
+    if (status == E_OK) status = check_request(&request, &regions[region->object]);
+    if (status != E_OK) return status;
+    if (p->free_slots == 0) return E_NO_SLOT;
+    uint32_t handle;
+    status = make(p, &request, region->object, endpoint, &handle);
+    if (status == E_OK) p->frame.x[REG_A1] = handle;
+    return status;
+}
+
+/* --- giving back --- */
+
+/* One page of an area; false when the area has none left. */
+static bool give_page(struct process *child, uint64_t va) {
+    uint64_t pa = map_unmap(child, va);
+    if (pa == 0) return false;
+    uint8_t type = frame_of(pa)->type;
+    if (type == FRAME_USER || type == FRAME_IPC) {
+        page_zero((uint8_t *)pa);
+        frame_give((uint8_t *)pa);
+        child->frames--;
+    }
+    return true;
+}
+
+/* The k-th page that an app may own; 0 behind the last. */
+static uint64_t page_of(const struct process *child, uint32_t k) {
+    const struct image_process *row = child->row;
+    if (k == 0) return VA_IPC;
+    if ((k -= 1) < row->stack_pages) return VA_STACK_TOP - (k + 1) * PAGE_BYTES;
+    if ((k -= row->stack_pages) < row->heap_pages) return VA_HEAP + k * PAGE_BYTES;
+    k -= row->heap_pages;
+    for (uint32_t i = 0; i < row->program->segment_count; i++) {
+        const struct image_segment *s = &row->program->segments[i];
+        uint32_t pages = (uint32_t)((s->memory_bytes + PAGE_BYTES - 1) >> PAGE_SHIFT);
+        if (!(s->access & IMAGE_W)) continue;
+        if (k < pages) return s->va + k * PAGE_BYTES;
+        k -= pages;
+    }
+    return 0;
+}
+
+/* Wipes and gives back a few pages each time; true when nothing is left. */
+static bool release_step(struct process *child, uint32_t pages) {
+    for (uint32_t i = 0; i < pages; i++, child->load_page++) {
+        uint64_t va = page_of(child, child->load_page);
+        if (va == 0) return true;
+        give_page(child, va);
+    }
+    return false;
+}
+
+static void end_release(struct process *child) {
+    map_free_space(child);
+    cap_drop_all(child);
+    region_ref(child->region, -1);
+    console_forget(child);
+    child->state = STATE_EMPTY;
+}
+
+/* A child that was never whole: what it has got so far. Bounded by the limits of an app. */
+static void release(struct process *child) {
+    child->load_page = 0;
+    release_step(child, ~0u);
+    end_release(child);
+}
+
+/* Memory wiped and given back, identity free again; E_AGAIN until done. Only for a stopped app. */
+status_t spawn_free(struct process *child) {
+    if (child->kind != KIND_APP || child->state != STATE_STOPPED) return E_STATE;
+    if (!release_step(child, LIMIT_LOAD_STEP_PAGES)) return E_AGAIN;
+    end_release(child);
+    return E_OK;
+}
+
+/* The spawner has died: its apps die with it, and as nobody else could, the kernel gives their memory back. */
+void spawn_kill_children(struct process *p) {
+    for (uint32_t i = image.process_count; i < PROCESS_SLOTS; i++) {
+        struct process *child = &processes[i];
+        if (child->state == STATE_EMPTY || child->supervisor != p->index || child == p) continue;
+        process_stop(child, FAULT_KILLED, 0);
+        child->orphan = true;
+    }
+}
+
+/* One step of giving orphans' memory back; called when the processor has nothing else to do and when a slot is needed. */
+bool spawn_reap_step(void) {
+    for (uint32_t i = image.process_count; i < PROCESS_SLOTS; i++) {
+        struct process *child = &processes[i];
+        if (child->state != STATE_STOPPED || !child->orphan) continue;
+        if (spawn_free(child) == E_OK) child->orphan = false;
+        return true;
+    }
+    return false;
+}

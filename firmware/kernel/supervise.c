@@ -1,0 +1,94 @@
+/*
+ * The authority over other processes (supervise) and over the machine (system). Called by syscall.c; who holds these
+ * capabilities is the recipe's choice, so nothing here asks for a name.
+ */
+#include "kernel.h"
+
+static bool bring_up_open = true;
+
+bool system_bring_up_open(void) { return bring_up_open; }
+
+static status_t give_status(struct process *p, const struct process *target, uint64_t address, uint64_t size) {
+    struct process_status status;
+    if (size != sizeof status) return E_BAD_ARGUMENT;
+    process_status_of(target, &status);
+    return copy_out(p, (user_ptr){address}, &status, sizeof status);
+}
+
+static status_t load(struct process *child) {
+    status_t status = process_load_step(child);
+    if (status == E_OK) sched_ready(child);
+    return status;
+}
+
+static status_t restart(struct process *child) {
+    if (child->state != STATE_LOADING) process_stop(child, FAULT_KILLED, 0);
+    return load(child);
+}
+
+status_t supervise(struct process *p) {
+    struct cap *cap;
+    status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_SUPERVISE, RIGHT_USE, &cap);
+    if (status != E_OK) return status;
+    struct process *child = &processes[cap->object];
+    if (child == p) return E_STATE;
+    switch (p->frame.x[REG_A1]) {
+    case SUP_STATUS: return give_status(p, child, p->frame.x[REG_A2], p->frame.x[REG_A3]);
+    case SUP_RESUME: return child->state == STATE_SUSPENDED || child->state == STATE_LOADING ? load(child) : E_STATE;
+    case SUP_KILL:
+        if (child->state == STATE_STOPPED) return E_STATE;
+        process_stop(child, FAULT_KILLED, 0);
+        return E_OK;
+    case SUP_RESTART: return child->kind == KIND_APP ? E_STATE : restart(child);
+    case SUP_FREE:
+        status = spawn_free(child);
+        if (status == E_OK) cap_clear(p, cap);
+        return status;
+    default: return E_BAD_ARGUMENT;
+    }
+}
+
+static status_t usage(struct process *p, uint64_t what) {
+    uint64_t count = 0;
+    switch (what) {
+    case USAGE_FREE_FRAMES: count = frame_free_count(); break;
+    case USAGE_USED_SLOTS:
+        for (uint32_t i = 0; i < PROCESS_SLOTS; i++)
+            if (processes[i].state != STATE_EMPTY) count += LIMIT_CAP_SLOTS - processes[i].free_slots;
+        break;
+    case USAGE_LOST_LINES: count = console_lost_lines(); break;
+    case USAGE_IDLE_TICKS: count = sched_idle_ticks(); break;
+    case USAGE_MAX_PATH: count = trap_longest_path(); break;
+    case USAGE_IDLE_INSTRUCTIONS: count = sched_idle_instructions(); break;
+    default: return E_BAD_ARGUMENT;
+    }
+    p->frame.x[REG_A1] = count;
+    return E_OK;
+}
+
+static status_t close_bring_up(void) {
+    if (!bring_up_open) return E_STATE;
+    bring_up_open = false;
+    if (fwcfg_flags() & FLAG_COUNT)
+        console_say("bring-up closed instructions=%lx idle=%lx", arch_instructions(), sched_idle_instructions());
+    return E_OK;
+}
+
+status_t system_control(struct process *p) {
+    struct cap *cap;
+    status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_SYSTEM, RIGHT_USE, &cap);
+    if (status != E_OK) return status;
+    uint64_t a = p->frame.x[REG_A2];
+    switch (p->frame.x[REG_A1]) {
+    case SYSTEM_SHUTDOWN: finish(a & 0xff);
+    case SYSTEM_REBOOT: finish_reboot();
+    case SYSTEM_CLOSE_BRING_UP: return close_bring_up();
+    case SYSTEM_PHASE: p->frame.x[REG_A1] = fwcfg_phase(); return E_OK;
+    case SYSTEM_FLAGS: p->frame.x[REG_A1] = fwcfg_flags(); return E_OK;
+    case SYSTEM_USAGE: return usage(p, a);
+    case SYSTEM_PROCESS:
+        if (a >= PROCESS_SLOTS || processes[a].state == STATE_EMPTY) return E_BAD_ARGUMENT;
+        return give_status(p, &processes[a], p->frame.x[REG_A3], sizeof(struct process_status));
+    default: return E_BAD_ARGUMENT;
+    }
+}
