@@ -165,6 +165,7 @@ static void set_registers(struct process *p) {
         if (row->caps[i].type == OBJ_CONSOLE) fresh.x[REG_A4] = IMAGE_HANDLE(i);
     fresh.x[REG_A5] = p->incarnation;
     fresh.x[REG_A6] = system_bring_up_open();
+    fresh.x[REG_A7] = row->stack_pages * PAGE_BYTES;
     p->frame = fresh;
 }
 

@@ -1,0 +1,42 @@
+# How every program in user mode is compiled and linked. Included by the makefiles of the runtime and of native programs.
+# Needs BUILD, GEN (contract.h), and prefix maps in MAPS; gives BASE_CFLAGS, OWN_CFLAGS, LINK, SUPPORT.
+
+NATIVE := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+FIRMWARE := $(patsubst %/,%,$(dir $(NATIVE)))
+
+CROSS_COMPILE = riscv64-unknown-elf-
+CC = $(CROSS_COMPILE)gcc
+NM = $(CROSS_COMPILE)nm
+PYTHON ?= python3
+
+# -misa-spec=2.2: with the newer spelling, rv64imac_zicsr, Debian's GCC 12 silently links the libraries of another machine.
+ARCH = -march=rv64imac -misa-spec=2.2 -mabi=lp64 -mcmodel=medany
+# Nothing of a build's time or place may reach the ELF.
+MAPS += -ffile-prefix-map=$(FIRMWARE)=/nexus/firmware -ffile-prefix-map=$(abspath $(BUILD))=/build -ffile-prefix-map=$(abspath $(GEN))=/gen
+export SOURCE_DATE_EPOCH = 0
+export LC_ALL = C
+
+BASE_CFLAGS = $(ARCH) --specs=picolibc.specs -std=gnu11 -O2 -g -DNDEBUG -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-common $(MAPS)
+OWN_CFLAGS = $(BASE_CFLAGS) -Wall -Wextra -Werror -I$(FIRMWARE)/include -I$(NATIVE) -I$(GEN)
+
+LINK = $(CC) $(ARCH) --specs=picolibc.specs -nostartfiles -static -Wl,-T,$(BUILD)/user.ld \
+	-Wl,-z,max-page-size=4096 -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings -Wl,-z,noexecstack
+
+$(BUILD)/user.ld: $(FIRMWARE)/include/user.ld $(GEN)/contract.h
+	$(Q)mkdir -p $(dir $@)
+	$(Q)$(CC) -E -P -undef -x c -I$(GEN) -o $@ $<
+
+# What is in every program: first instructions, contract digest, memory functions.
+SUPPORT = $(addprefix $(BUILD)/native/, start.o digest.o memory.o)
+
+$(BUILD)/native/%.o: $(NATIVE)/%.S
+	$(Q)mkdir -p $(dir $@)
+	$(Q)$(CC) $(OWN_CFLAGS) -MMD -c -o $@ $<
+$(BUILD)/native/%.o: $(NATIVE)/%.c
+	$(Q)mkdir -p $(dir $@)
+	$(Q)$(CC) $(OWN_CFLAGS) -MMD -c -o $@ $<
+# The compiler must not turn the loops of memcpy into calls of memcpy.
+$(BUILD)/native/memory.o: OWN_CFLAGS += -fno-builtin -fno-tree-loop-distribute-patterns
+$(BUILD)/native/sodium.o: OWN_CFLAGS += $(filter-out -w,$(SODIUM_CFLAGS))
+-include $(wildcard $(BUILD)/native/*.d)

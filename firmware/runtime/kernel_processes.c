@@ -1,0 +1,68 @@
+/*
+ * kernel.supervise, system, process, spawn: acting on other processes. Called by init and execd; every other process holds
+ * no capability that these accept.
+ */
+#include <string.h>
+
+#include "kernel_module.h"
+
+/* The order of struct process_status, which tests/guest/shims states too. */
+static mp_obj_t status_tuple(const struct process_status *status) {
+    mp_obj_t items[] = {
+        MP_OBJ_NEW_SMALL_INT(status->state), MP_OBJ_NEW_SMALL_INT(status->fault), int_from(status->value),
+        int_from(status->pc), int_from(status->cpu_ticks), int_from(status->service_id),
+        MP_OBJ_NEW_SMALL_INT(status->incarnation), MP_OBJ_NEW_SMALL_INT(status->rank),
+        MP_OBJ_NEW_SMALL_INT(status->frames), MP_OBJ_NEW_SMALL_INT(status->slots),
+    };
+    return mp_obj_new_tuple(MP_ARRAY_SIZE(items), items);
+}
+
+/* Loading and freeing go in steps, so that no kernel entry is long; here they look like one call. */
+static mp_obj_t kernel_supervise(mp_obj_t handle, mp_obj_t operation) {
+    uint64_t supervised = u64_of(handle), what = u64_of(operation), status;
+    struct process_status answer;
+    while ((status = nexus_supervise(supervised, what, &answer)) == E_AGAIN) {
+    }
+    kernel_check(status);
+    return what == SUP_STATUS ? status_tuple(&answer) : mp_const_none;
+}
+MP_DEFINE_CONST_FUN_OBJ_2(kernel_supervise_obj, kernel_supervise);
+
+static mp_obj_t kernel_system(size_t count, const mp_obj_t *args) {
+    uint64_t result, operation = u64_of(args[1]);
+    if (operation == SYSTEM_PROCESS) mp_raise_ValueError(MP_ERROR_TEXT("use kernel.process"));
+    kernel_check(nexus_system(u64_of(args[0]), operation, u64_at(2, count, args), u64_at(3, count, args), &result));
+    return int_from(result);
+}
+MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_system_obj, 2, 4, kernel_system);
+
+static mp_obj_t kernel_process(mp_obj_t handle, mp_obj_t index) {
+    uint64_t result;
+    struct process_status answer;
+    kernel_check(nexus_system(u64_of(handle), SYSTEM_PROCESS, u64_of(index), (uintptr_t)&answer, &result));
+    return status_tuple(&answer);
+}
+MP_DEFINE_CONST_FUN_OBJ_2(kernel_process_obj, kernel_process);
+
+/* spawn, region, name, mask, publisher, heap pages, stack pages, share, ROMFS offset and bytes in the region. */
+static mp_obj_t kernel_spawn(size_t count, const mp_obj_t *args) {
+    (void)count;
+    size_t name_bytes;
+    const char *name = mp_obj_str_get_data(args[2], &name_bytes);
+    if (name_bytes > LIMIT_SPAWN_NAME_BYTES) mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
+    struct spawn_request request = {
+        .mask = u64_of(args[3]),
+        .publisher = u64_of(args[4]),
+        .heap_pages = bounded(args[5], UINT32_MAX),
+        .stack_pages = bounded(args[6], UINT32_MAX),
+        .share = bounded(args[7], UINT32_MAX),
+        .romfs_offset = bounded(args[8], UINT32_MAX),
+        .romfs_bytes = bounded(args[9], UINT32_MAX),
+        .name_bytes = (uint32_t)name_bytes,
+    };
+    memcpy(request.name, name, name_bytes);
+    uint64_t supervise;
+    kernel_check(nexus_spawn(u64_of(args[0]), u64_of(args[1]), &request, &supervise));
+    return int_from(supervise);
+}
+MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_spawn_obj, 10, 10, kernel_spawn);
