@@ -1,0 +1,208 @@
+"""Builds one system: recipe -> contract code -> programs -> guest modules -> ROMFS -> image -> manifest.
+
+`build_image` is what every verb calls that needs an image. Each stage skips what has not changed; two builds of one clone
+wait for each other. Never leaves a manifest that does not belong to the image beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nexus import layout
+from nexus.contract.emit import emit_contract, guest_module, guest_names, write_if_changed
+from nexus.contract.load import Contract, load_contract
+from nexus.errors import NexusError, RecipeError
+from nexus.image import kernel, manifest, modules, mpy, programs, romfs, table, toolchain
+from nexus.image.manifest import Manifest
+from nexus.image.program import Program
+from nexus.recipe import memory
+from nexus.recipe.check import load_system
+from nexus.recipe.model import PAGE, Process, System
+
+Progress = Callable[[str], None]
+LOCK = ".lock"
+
+
+def build_image(name: str, root: Path, progress: Progress) -> Manifest:
+    """The manifest of an up-to-date image of that system (a name, or the path of a recipe)."""
+    build = root / "build"
+    build.mkdir(exist_ok=True)
+    with _lock(build / LOCK, progress):
+        current = up_to_date(name, root)
+        return current if current is not None else _build(name, root, progress)
+
+
+def up_to_date(name: str, root: Path) -> Manifest | None:
+    """The manifest, if image and inputs are what it says."""
+    system = Path(name).stem
+    path, image = layout.manifest_path(root, system), layout.image_path(root, system)
+    if not path.is_file() or not image.is_file():
+        return None
+    try:
+        found = manifest.load_manifest(path)
+    except NexusError:
+        return None  # of another version of nexus
+    same = manifest.file_entry(image.name, image) == found.image and not manifest.is_stale(found, root)
+    return found if same else None
+
+
+def _build(name: str, root: Path, progress: Progress) -> Manifest:
+    contract = load_contract(layout.contract_dir(root))
+    system = load_system(name, root, contract)
+    inputs = manifest.hash_inputs(root, system.files)
+    toolchain.check_tools()
+    progress(f"{system.name}: {len(system.processes)} processes from {system.files[-1]}")
+    emit_contract(contract, layout.gen_dir(root))
+    folder = layout.system_dir(root, system.name)
+    write_caps(system, contract, folder / "caps")
+    built = programs.build_programs(system, contract, root, progress)
+    filesystems = build_romfs(system, contract, root, built.mpy_version, progress)
+    write_sources(system, built.programs, filesystems, contract, folder)
+    progress("kernel: compile and link")
+    linked = kernel.link(root, folder)
+    check_memory(system, built.programs, linked.end)
+    result = describe(system, contract, built, filesystems, linked, inputs, root)
+    write_if_changed(layout.manifest_path(root, system.name), manifest.to_json(result))
+    progress(f"{layout.image_path(root, system.name).relative_to(root)}: {result.image.bytes >> 10} KiB")
+    return result
+
+
+def write_caps(system: System, contract: Contract, folder: Path) -> None:
+    """Names of the handles of each process."""
+    for process in system.processes:
+        write_if_changed(folder / f"{process.name}.h", table.caps_header(process, contract))
+        write_if_changed(folder / f"{process.name}.py", table.caps_module(system, process, contract))
+
+
+def build_romfs(
+    system: System, contract: Contract, root: Path, version: mpy.MpyVersion | None, progress: Progress
+) -> dict[str, bytes]:
+    """The ROMFS of each process that runs an interpreter."""
+    if version is None:
+        return {}
+    compiler = mpy.Compiler(root / "build" / "mpy", version)
+    packed = {}
+    for process in system.processes:
+        if process.service is not None:
+            packed[process.name] = _process_romfs(system, process, contract, root, compiler)
+    progress(f"guest: {compiler.compiled} modules compiled, {compiler.kept} unchanged")
+    return packed
+
+
+def _process_romfs(
+    system: System, process: Process, contract: Contract, root: Path, compiler: mpy.Compiler
+) -> bytes:
+    guest = root / "guest"
+    builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
+    needed = modules.closure(guest, process.service or "", builtin)
+    caps = table.caps_module(system, process, contract)
+    constants = _check_generated(process, needed, contract)
+    sources = {module.in_romfs: (module.path.read_bytes(), str(module.path.relative_to(guest))) for module in needed}
+    sources["caps.mpy"] = (caps.encode(), "caps.py")
+    sources["contract.mpy"] = (constants.encode(), "contract.py")
+    return romfs.pack({path: compiler.compile(source, shown) for path, (source, shown) in sources.items()})
+
+
+def _check_generated(process: Process, needed: Sequence[modules.Module], contract: Contract) -> str:
+    """The module `contract` with what the process uses of it; refuses names of `contract` and `caps` that do not exist."""
+    known = {cap.name for cap in process.capabilities} | {"INDEX"} | ({"PROCESSES"} if process.supervises else set())
+    handles = modules.names_used(needed, "caps")
+    expected = f"a capability of [process {process.name}]: {', '.join(sorted(known))}"
+    modules.check_names(handles or {}, known, "caps", expected)
+    used = modules.names_used(needed, "contract")
+    modules.check_names(used or {}, guest_names(contract), "contract", "a name of recipes/contract")
+    return guest_module(contract, used)
+
+
+def write_sources(
+    system: System, built: Sequence[Program], filesystems: dict[str, bytes], contract: Contract, folder: Path
+) -> None:
+    """What the kernel is linked with; parts of processes that are gone are removed."""
+    parts = table.parts_of(system, built, filesystems)
+    for part in parts:
+        write_if_changed(folder / "parts" / f"{part.name}.bin", part.data)
+    kept = {f"{part.name}.bin" for part in parts}
+    for path in (folder / "parts").iterdir():
+        if path.name not in kept:
+            path.unlink()
+    write_if_changed(folder / "payload.S", table.payload_source(system, parts, folder / "parts"))
+    write_if_changed(folder / "image_table.c", table.image_table(system, built, filesystems, contract))
+
+
+def check_memory(system: System, built: Sequence[Program], image_end: int) -> None:
+    """The check of the recipe again, now that the image's real size is known."""
+    own = {program.name: program.writable_pages for program in built}
+    if expected := memory.shortage(system, image_end - kernel.RAM_BASE, own):
+        raise RecipeError(f"{system.files[-1]}: memory: found {system.memory >> 10} KiB, expected {expected}")
+
+
+def describe(
+    system: System,
+    contract: Contract,
+    built: programs.Built,
+    filesystems: dict[str, bytes],
+    linked: kernel.Linked,
+    inputs: dict[str, str],
+    root: Path,
+) -> Manifest:
+    """The manifest of what was built."""
+    own = {program.name: program.writable_pages for program in built.programs}
+    parts = table.parts_of(system, built.programs, filesystems)
+    return Manifest(
+        format=manifest.FORMAT,
+        system=system.name,
+        contract_digest=contract.digest,
+        policy_digest=None,
+        image=manifest.file_entry(linked.path.name, linked.path),
+        image_end=linked.end,
+        ram_bytes=system.memory,
+        qemu_devices=[device.qemu for device in system.devices],
+        areas=list(linked.areas),
+        programs=[manifest.file_entry(str(path.relative_to(root / "build")), path) for path in built.paths],
+        parts=[
+            manifest.PlacedPart(part.name, linked.symbols[part.symbol], len(part.data), part.sha256) for part in parts
+        ],
+        processes=[_process_row(system, process, contract, own) for process in system.processes],
+        input_digest=manifest.digest_inputs(inputs),
+        inputs=inputs,
+    )
+
+
+def _process_row(system: System, process: Process, contract: Contract, own: dict[str, int]) -> manifest.ProcessRow:
+    return manifest.ProcessRow(
+        index=process.index,
+        name=process.name,
+        label=process.label,
+        id_name=process.id_name,
+        service_id=f"{process.service_id:#018x}",
+        rank=process.rank,
+        program=process.program,
+        source=process.native or f"guest/{process.service}",
+        flags=list(process.flags),
+        supervisor=process.supervisor,
+        heap_bytes=process.heap_pages * PAGE,
+        stack_bytes=process.stack_pages * PAGE,
+        kept_bytes=process.kept_pages * PAGE,
+        frames=memory.process_pages(system, process) + own.get(process.program, 0),
+        handles={name: f"{handle:#x}" for name, handle in table.handles(process, contract)},
+    )
+
+
+@contextmanager
+def _lock(path: Path, progress: Progress) -> Iterator[None]:
+    """One build at a time in a clone; the lock goes with the process that holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another build of this clone")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,66 @@
+"""Links the kernel with a system's table and payload, and reads back where everything came to lie.
+
+Called by build.py after table.py wrote the sources. The rules of compiling are firmware/kernel/Makefile's alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from nexus import layout
+from nexus.errors import BuildError
+from nexus.image import toolchain
+from nexus.image.manifest import Area
+from nexus.image.program import Segment
+
+RAM_BASE = 0x8000_0000  # of -M virt
+JOBS = 2
+
+
+@dataclass(frozen=True)
+class Linked:
+    """nexus.elf as it will lie in RAM."""
+
+    path: Path
+    areas: tuple[Area, ...]
+    segments: tuple[Segment, ...]
+    symbols: dict[str, int]
+
+    @property
+    def end(self) -> int:
+        """The first address after everything that the image takes."""
+        return max(area.start + area.bytes for area in self.areas)
+
+
+def link(root: Path, system: Path) -> Linked:
+    """Run make; only what changed is compiled."""
+    argv = [
+        toolchain.find_tool("make"),
+        "--no-print-directory",
+        f"-j{JOBS}",
+        f"--directory={root / 'firmware' / 'kernel'}",
+        f"BUILD={system / 'kernel'}",
+        f"GEN={layout.gen_dir(root)}",
+        f"SYSTEM={system}",
+    ]
+    toolchain.run_tool(argv, system / "log" / "kernel.log", "kernel: make")
+    return read_image(system / "nexus.elf")
+
+
+def read_image(path: Path) -> Linked:
+    """Segments and symbols of a linked image."""
+    if not path.is_file():
+        raise BuildError(f"{path}: no such image")
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        loads = [load for load in elf.iter_segments("PT_LOAD") if load["p_memsz"]]
+        segments = tuple(Segment(load["p_paddr"], load.data(), load["p_memsz"], load["p_flags"]) for load in loads)
+        table = elf.get_section_by_name(".symtab")
+        names = table.iter_symbols() if isinstance(table, SymbolTableSection) else iter(())
+        symbols = {symbol.name: symbol["st_value"] for symbol in names if symbol.name}
+    areas = tuple(Area(segment.va, segment.memory_bytes, segment.access) for segment in segments)
+    return Linked(path, areas, segments, symbols)

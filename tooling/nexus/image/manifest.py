@@ -1,0 +1,157 @@
+"""What an image is made of, as manifest.json beside it: hashes, sizes, addresses, the service table, and its inputs.
+
+Written by build.py as the last step; read by inspect, by the machine and by the harness. Holds no path of this machine
+and no date, so that two builds of one source have equal manifests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from nexus.errors import BuildError, SetupError
+
+FORMAT = 1
+# Folders of which every source file counts as an input, whichever system is built.
+INPUT_FOLDERS = (
+    "firmware",
+    "guest",
+    "recipes/contract",
+    "tooling/nexus/contract",
+    "tooling/nexus/recipe",
+    "tooling/nexus/image",
+)
+INPUT_FILES = ("sources.lock",)
+INPUT_SUFFIXES = (".c", ".h", ".S", ".ld", ".py", ".toml", ".mk", "Makefile", ".lock")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the build and what was in it."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PlacedPart:
+    """A part of the payload and where it lies in RAM."""
+
+    name: str
+    address: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Area:
+    """A loaded area of the kernel's ELF."""
+
+    start: int
+    bytes: int
+    access: str
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One process, by dense index. Ids are hex, since JSON readers lose bits of large numbers."""
+
+    index: int
+    name: str
+    label: str
+    id_name: str
+    service_id: str
+    rank: int
+    program: str
+    source: str  # folder of the guest service or native program
+    flags: list[str]
+    supervisor: int
+    heap_bytes: int
+    stack_bytes: int
+    kept_bytes: int
+    frames: int  # pages of RAM, page tables not counted
+    handles: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    format: int
+    system: str
+    contract_digest: str
+    policy_digest: str | None
+    image: File
+    image_end: int  # first address after all that the image takes at boot
+    ram_bytes: int
+    qemu_devices: list[str]
+    areas: list[Area]
+    programs: list[File]  # ELFs, by path from the folder build/
+    parts: list[PlacedPart]
+    processes: list[ProcessRow]
+    input_digest: str
+    inputs: dict[str, str]  # path in the clone -> SHA-256
+
+    @property
+    def label_of(self) -> dict[int, str]:
+        return {process.index: process.label for process in self.processes}
+
+
+def to_json(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), indent=1) + "\n"
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest; an image without one can't be judged."""
+    if not path.is_file():
+        raise SetupError(f"{path}: no such manifest", f"build the image: nexus build-image --system {path.parent.name}")
+    try:
+        return _from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(f"{path}: not a manifest of this version: {error}", "build the image again") from error
+
+
+def _from_json(data: dict[str, Any]) -> Manifest:
+    if data["format"] != FORMAT or data.keys() != {field.name for field in fields(Manifest)}:
+        raise ValueError(f"found format {data['format']}, expected {FORMAT}")
+    rows: dict[str, Any] = dict(data)
+    rows["image"] = File(**data["image"])
+    for key, kind in (("areas", Area), ("programs", File), ("parts", PlacedPart), ("processes", ProcessRow)):
+        rows[key] = [kind(**row) for row in data[key]]
+    return Manifest(**rows)
+
+
+def file_entry(name: str, path: Path) -> File:
+    data = path.read_bytes()
+    return File(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def hash_inputs(root: Path, recipes: tuple[str, ...]) -> dict[str, str]:
+    """Every file that can change an image of these recipes, with its hash."""
+    paths = {root / name for name in (*INPUT_FILES, *recipes)}
+    for folder in INPUT_FOLDERS:
+        paths.update(path for path in (root / folder).rglob("*") if path.name.endswith(INPUT_SUFFIXES))
+    return {_shown(path, root): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths) if path.is_file()}
+
+
+def digest_inputs(inputs: dict[str, str]) -> str:
+    """One hash over all inputs."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
+    """Paths that differ from what the image was built from: changed, gone, or new."""
+    recipes = tuple(name for name in manifest.inputs if name.endswith(".toml") and not name.startswith("recipes/contract/"))
+    now = hash_inputs(root, recipes)
+    return sorted(name for name in now.keys() | manifest.inputs.keys() if now.get(name) != manifest.inputs.get(name))
+
+
+def is_stale(manifest: Manifest, root: Path) -> bool:
+    """Whether a build would give another image."""
+    return bool(changed_inputs(manifest, root))
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,123 @@
+"""Which guest modules a process needs: main.py of its folder and, transitively, all that these import.
+
+Called by build.py. A name is looked up in the service's own folder, then guest/lib, then guest/drivers; what is found
+nowhere is an error, so the set is closed. Reads sources with ast and never runs them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus.errors import BuildError
+from nexus.recipe.fields import did_you_mean
+
+# Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
+BUILTIN = frozenset(
+    "array binascii builtins collections crypto errno gc io kernel micropython struct sys".split()
+)
+SHELL_BUILTIN = BUILTIN | frozenset("json math os random re time uctypes".split())
+GENERATED = ("contract", "caps")  # written for each process
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file, by the path under which the guest imports it ("lib" itself is not part of that)."""
+
+    name: str  # dotted
+    path: Path
+    tree: ast.Module
+
+    @property
+    def in_romfs(self) -> str:
+        parts = self.name.split(".")
+        return "/".join([*parts, "__init__"] if self.path.name == "__init__.py" else parts) + ".mpy"
+
+
+def closure(guest: Path, service: str, builtin: frozenset[str]) -> list[Module]:
+    """Every module of a process, by name."""
+    roots = [guest / service, guest / "lib", guest / "drivers"]
+    found: dict[str, Module] = {}
+    waiting = [_read("main", guest / service / "main.py")]
+    while waiting:
+        module = waiting.pop()
+        if module.name in found:
+            continue
+        found[module.name] = module
+        for name, line in imports(module):
+            if name.partition(".")[0] in builtin or name in GENERATED:
+                continue
+            waiting += _resolve(name, roots, module, line, builtin)
+    return [found[name] for name in sorted(found)]
+
+
+def imports(module: Module) -> Iterator[tuple[str, int]]:
+    """Dotted names that a module may import; `from a import b` gives "a", and "a.b" for _resolve to try."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or node.module is None:
+                raise BuildError(f"{module.path}:{node.lineno}: found a relative import, expected a module's full name")
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{alias.name}?", node.lineno) for alias in node.names)
+
+
+def names_used(modules: Iterable[Module], generated: str) -> dict[str, tuple[Path, int]] | None:
+    """Constants that the modules take from a generated module, with one place each; None if that can't be told."""
+    used: dict[str, tuple[Path, int]] = {}
+    for module in modules:
+        attributes: set[int] = set()
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == generated:
+                used.setdefault(node.attr, (module.path, node.lineno))
+                attributes.add(id(node.value))
+            elif isinstance(node, ast.ImportFrom) and node.module == generated:
+                used.update({alias.name: (module.path, node.lineno) for alias in node.names})
+            elif isinstance(node, ast.Import) and any(a.name == generated and a.asname for a in node.names):
+                return None
+        names = (node for node in ast.walk(module.tree) if isinstance(node, ast.Name) and node.id == generated)
+        if any(id(node) not in attributes for node in names):
+            return None
+    return used
+
+
+def check_names(used: dict[str, tuple[Path, int]], known: Iterable[str], generated: str, expected: str) -> None:
+    """Refuse a constant that the generated module will not have."""
+    known = set(known)
+    for name, (path, line) in sorted(used.items()):
+        if name not in known:
+            raise BuildError(f"{path}:{line}: {generated}.{name}: found an unknown name, expected {expected}{did_you_mean(name, known)}")
+
+
+def _resolve(name: str, roots: list[Path], importer: Module, line: int, builtin: frozenset[str]) -> list[Module]:
+    """The module and the packages above it; a name that ends in '?' may be an attribute instead."""
+    certain = not name.endswith("?")
+    parts = name.rstrip("?").split(".")
+    for root in roots:
+        target = root.joinpath(*parts)
+        for path in (target.with_suffix(".py"), target / "__init__.py"):
+            if path.is_file():
+                above = (root.joinpath(*parts[:depth]) / "__init__.py" for depth in range(1, len(parts)))
+                packages = [_read(".".join(package.parent.relative_to(root).parts), package) for package in above if package.is_file()]
+                return [*packages, _read(".".join(parts), path)]
+        if target.is_dir():
+            return []
+    if not certain:
+        return []
+    known = builtin | set(GENERATED) | {path.stem for root in roots for path in root.glob("*.py")}
+    expected = f"a module of {', '.join(f'{root.parent.name}/{root.name}' for root in roots)} or of the runtime"
+    raise BuildError(
+        f"{importer.path}:{line}: import {'.'.join(parts)}: found no such module, expected {expected}"
+        f"{did_you_mean(parts[0], known)}"
+    )
+
+
+def _read(name: str, path: Path) -> Module:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise BuildError(f"{path}:{error.lineno}: {error.msg}") from error
+    return Module(name, path, tree)
