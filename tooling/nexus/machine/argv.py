@@ -1,0 +1,153 @@
+"""The QEMU command line of a launch. Pure: the same launch gives the same words; nothing is started or looked up here.
+
+Called by the session (paused, over sockets) and by the report (a form to paste into a terminal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nexus.errors import UsageError
+
+QEMU = "qemu-system-riscv64"
+RNG_DEVICE = "virtio-rng-device"
+BACKENDS = ("builtin", "random", "file", "fifo", "none")
+FW_CFG = "opt/nexus/"
+
+
+@dataclass(frozen=True)
+class Rng:
+    """Where the entropy device gets its bytes, and how it misbehaves."""
+
+    backend: str = "builtin"
+    path: str = ""
+    max_bytes: int | None = None
+    period: int | None = None
+    legacy: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the host can know the bytes; such a boot must say so to the guest."""
+        return self.backend in ("file", "fifo")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything that makes one boot different from another."""
+
+    image: Path
+    ram_bytes: int
+    devices: tuple[str, ...] = ()
+    rng: Rng = field(default_factory=Rng)
+    fw_cfg: Mapping[str, str] = field(default_factory=dict)
+    icount: str | None = None
+    trace_rng: Path | None = None
+    gdb: str | None = None
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Unix sockets: on uart and qmp nexus listens, on monitor QEMU does (for tools other than nexus)."""
+
+    uart: Path
+    qmp: Path
+    monitor: Path
+
+
+def parse_rng(text: str) -> Rng:
+    """`builtin`, `random`, `none`, `legacy`, `silent`, `file=PATH`, `fifo=PATH`, then `max-bytes=N` and `period=MS`, with commas."""
+    rng = Rng()
+    for word in filter(None, text.split(",")):
+        key, has_value, value = word.partition("=")
+        if key == "max-bytes" and value.isdecimal():
+            rng = replace(rng, max_bytes=int(value))
+        elif key == "period" and value.isdecimal():
+            rng = replace(rng, period=int(value))
+        elif key in ("file", "fifo") and value:
+            rng = replace(rng, backend=key, path=value)
+        elif key in ("builtin", "random", "none") and not has_value:
+            rng = replace(rng, backend=key)
+        elif key == "legacy" and not has_value:
+            rng = replace(rng, legacy=True)
+        elif key == "silent" and not has_value:
+            rng = replace(rng, max_bytes=0, period=1000)
+        else:
+            raise UsageError(
+                f"rng `{word}` is unknown", f"known: {', '.join(BACKENDS)}, legacy, silent, max-bytes=N, period=MS"
+            )
+    return rng
+
+
+def paused_argv(binary: str, launch: Launch, channels: Channels) -> list[str]:
+    """The machine of a session: paused until nexus has connected to console and control."""
+    return [
+        *_machine(binary, launch),
+        "-S",
+        *("-chardev", f"socket,id=uart,path={quote(channels.uart)}"),
+        *("-serial", "chardev:uart"),
+        *("-chardev", f"socket,id=qmp,path={quote(channels.qmp)}"),
+        *("-mon", "chardev=qmp,mode=control"),
+        *("-qmp", f"unix:{quote(channels.monitor)},server=on,wait=off"),
+        *launch.extra,
+    ]
+
+
+def by_hand_argv(binary: str, launch: Launch) -> list[str]:
+    """The same machine with its console on the terminal, for a person to paste."""
+    return [*_machine(binary, replace(launch, trace_rng=None)), "-serial", "stdio", *launch.extra]
+
+
+def quote(value: object) -> str:
+    """A value inside one of QEMU's comma lists."""
+    return str(value).replace(",", ",,")
+
+
+def _machine(binary: str, launch: Launch) -> list[str]:
+    legacy = "true" if launch.rng.legacy else "false"
+    argv = [
+        binary,
+        *("-M", "virt"),
+        *("-cpu", "rv64"),
+        *("-smp", "1"),
+        *("-m", f"{launch.ram_bytes // 1024}k"),
+        *("-bios", "none"),
+        *("-kernel", str(launch.image)),
+        *("-global", f"virtio-mmio.force-legacy={legacy}"),
+        "-nodefaults",
+        "-no-user-config",
+        *("-display", "none"),
+    ]
+    argv += _entropy(launch)
+    argv += [word for device in launch.devices if device != RNG_DEVICE for word in ("-device", device)]
+    for name, value in sorted(launch.fw_cfg.items()):
+        full = name if name.startswith("opt/") else FW_CFG + name
+        argv += ["-fw_cfg", f"name={quote(full)},string={quote(value)}"]
+    if launch.icount:
+        argv += ["-icount", launch.icount]
+    if launch.trace_rng:
+        argv += ["-trace", "virtio_rng_pushed", "-D", str(launch.trace_rng)]
+    if launch.gdb:
+        argv += ["-gdb", launch.gdb]
+    return argv
+
+
+def _entropy(launch: Launch) -> list[str]:
+    rng = launch.rng
+    if RNG_DEVICE not in launch.devices or rng.backend == "none":
+        return []
+    device = f"{RNG_DEVICE},rng=rng0"
+    if rng.max_bytes is not None:
+        device += f",max-bytes={rng.max_bytes}"
+    if rng.period is not None:
+        device += f",period={rng.period}"
+    return ["-object", _backend(rng), "-device", device]
+
+
+def _backend(rng: Rng) -> str:
+    if rng.backend == "builtin":
+        return "rng-builtin,id=rng0"
+    path = "/dev/urandom" if rng.backend == "random" else rng.path
+    return f"rng-random,id=rng0,filename={quote(path)}"

@@ -1,0 +1,109 @@
+"""A live machine as a test sees it: expect, send, qmp, read_phys, log. Made by the `boot` fixture; the session does the work.
+
+Text that a test sends is never in what it expects: the UART has no echo of nexus, only what the guest prints.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from nexus.contract.load import Contract
+from nexus.errors import DeadlineError, MachineError, UsageError
+from nexus.machine.judge import delivered, judge
+from nexus.machine.session import Session
+from nexus.machine.target import Target, plan_of
+from nexus.verdict.grammar import escape
+from nexus.verdict.ladder import Exit, Ladder, Verdict
+from nexus.verdict.report import tail
+
+EXPECT_SECONDS = 30.0
+
+
+class Machine:
+    """Handed out while its session is open."""
+
+    def __init__(self, session: Session, target: Target, contract: Contract) -> None:
+        self.session = session
+        self.target = target
+        self.contract = contract
+        self._first = 0
+        self._script: Any = None
+
+    @property
+    def log(self) -> str:
+        """The console so far, one escaped line per line."""
+        return "\n".join(escape(seen.data) for seen in self.session.console.lines())
+
+    @property
+    def log_path(self) -> Path:
+        return self.session.run.console
+
+    @property
+    def nonce(self) -> str:
+        return self.session.nonce
+
+    def expect(self, pattern: str, timeout: float = EXPECT_SECONDS) -> re.Match[bytes]:
+        """Wait for a regular expression, searched from where the last one ended."""
+        import pexpect
+
+        if pattern.endswith((".*", ".+")):
+            raise UsageError(f"pattern `{pattern}` has no end: on a stream it matches by chance")
+        script = self._spawn()
+        try:
+            script.expect(pattern.encode(), timeout=timeout)
+        except pexpect.TIMEOUT as error:
+            raise DeadlineError(f"`{pattern}` did not come in {timeout:g} s", self._evidence()) from error
+        except pexpect.EOF as error:
+            how = self.session.wait(1.0)
+            raise MachineError(f"the machine ended ({how}) before `{pattern}` came", self._evidence()) from error
+        match: re.Match[bytes] = script.match
+        return match
+
+    def send(self, text: str | bytes) -> None:
+        """Type on the UART."""
+        self.session.console.send(text.encode() if isinstance(text, str) else text)
+
+    def qmp(self, command: str, **arguments: object) -> Any:
+        """One QMP command; an underscore in an argument's name stands for QMP's dash."""
+        words = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return self.session.qmp.execute(command, words or None)
+
+    def read_phys(self, address: int, size: int) -> bytes:
+        return self.session.read_phys(address, size)
+
+    def reset(self) -> None:
+        """system_reset; what is judged afterwards is the new boot alone."""
+        self._first = self.session.reset()
+
+    def wait(self, timeout: float = EXPECT_SECONDS) -> Exit | None:
+        return self.session.wait(timeout)
+
+    def judge(self, seconds: float = EXPECT_SECONDS, phase: str | None = None, *, entropy: bool = False) -> Verdict:
+        """The verdict over the newest boot; with entropy=True QEMU's own count of delivered bytes is held against it."""
+        ladder = Ladder(plan_of(self.target, self.contract, self.nonce, phase=phase))
+        judge(self.session, ladder, seconds, self._first)
+        exit = self.session.wait(0.5)
+        if entropy:
+            ladder.delivered(delivered(self.session.run.rng_trace))
+        return ladder.verdict(exit.code if exit else None)
+
+    def evidence(self) -> list[str]:
+        return [*tail(self.session.console.lines()), *(f"  logs      {path}" for path in self.session.run.logs)]
+
+    def close(self) -> None:
+        if self._script is not None:
+            self._script.close()
+        self.session.close()
+
+    def _evidence(self) -> str:
+        return "\n".join(["the console:", *self.evidence()])
+
+    def _spawn(self) -> Any:
+        if self._script is None:
+            from pexpect.socket_pexpect import SocketSpawn
+
+            # Bytes only: with an encoding SocketSpawn of pexpect 4.9 raises TypeError.
+            self._script = SocketSpawn(self.session.console.view(), searchwindowsize=4096, maxread=65536)
+        return self._script

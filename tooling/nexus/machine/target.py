@@ -1,0 +1,107 @@
+"""What is to be booted: a built image with the facts that a boot and its judgement need, and the refusal of a stale one.
+
+Called by the verbs, the trial and the fixture. The builder is imported only when something has to be built or compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexus import layout
+from nexus.contract.load import Contract
+from nexus.errors import BuildError
+from nexus.machine.argv import Launch, Rng
+from nexus.verdict.grammar import KERNEL
+from nexus.verdict.ladder import Plan
+
+if TYPE_CHECKING:
+    from nexus.image.manifest import Manifest
+
+KEEP_FLAG = "flag.keep"
+TEST_ENTROPY_FLAG = "flag.test_entropy"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One system's image, from its manifest."""
+
+    system: str
+    elf: Path
+    ram_bytes: int
+    policy: str
+    devices: tuple[str, ...]
+    labels: frozenset[str]
+    programs: Mapping[str, Path]  # of each label, for decoding program counters
+
+
+def prepare(root: Path, system: str, *, build: bool, progress: Callable[[str], None]) -> Target:
+    """Build what changed, or with build=False refuse an image that is not what the sources say."""
+    if build:
+        from nexus.image.build import build_image
+
+        return of_manifest(build_image(system, root, progress), root)
+    return of_manifest(_checked(root, Path(system).stem), root)
+
+
+def of_manifest(manifest: Manifest, root: Path) -> Target:
+    programs = {Path(file.name).stem: root / "build" / file.name for file in manifest.programs}
+    return Target(
+        system=manifest.system,
+        elf=layout.image_path(root, manifest.system),
+        ram_bytes=manifest.ram_bytes,
+        policy=manifest.policy_digest or "none",
+        devices=tuple(manifest.qemu_devices),
+        labels=frozenset([KERNEL, *(row.label for row in manifest.processes)]),
+        programs={row.label: programs[row.program] for row in manifest.processes if row.program in programs},
+    )
+
+
+def _checked(root: Path, system: str) -> Manifest:
+    """The manifest of an image that nobody is to build now."""
+    from nexus.image.manifest import changed_inputs, file_entry, load_manifest
+
+    hint = f"build it: nexus build-image --system {system}"
+    path, image = layout.manifest_path(root, system), layout.image_path(root, system)
+    if not path.is_file() or not image.is_file():
+        raise BuildError(f"there is no image of `{system}`", hint)
+    manifest = load_manifest(path)
+    changed = changed_inputs(manifest, root)
+    if changed:
+        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise BuildError(f"the image of `{system}` is stale: it was built before {shown} changed", hint)
+    if file_entry(image.name, image) != manifest.image:
+        raise BuildError(f"{image} is not the file that its manifest describes", hint)
+    return manifest
+
+
+def launch_of(target: Target, contract: Contract, *, rng: Rng, phase: str | None = None, keep: bool = False) -> Launch:
+    """The boot of an image; what the guest must know of it goes through fw_cfg."""
+    flags = (contract.number(KEEP_FLAG) if keep else 0) | (contract.number(TEST_ENTROPY_FLAG) if rng.known else 0)
+    fw_cfg = {"flags": str(flags)}
+    if rng.known:
+        fw_cfg["test-entropy"] = "1"
+    if phase is not None:
+        fw_cfg["phase"] = str(contract.phases.index(phase))
+    return Launch(image=target.elf, ram_bytes=target.ram_bytes, devices=target.devices, rng=rng, fw_cfg=fw_cfg)
+
+
+def plan_of(target: Target, contract: Contract, nonce: str, *, phase: str | None = None, keep: bool = False) -> Plan:
+    """What that boot must print. The digest is the contract's own, so an image from another contract can't pass."""
+    exits = contract.table("exit")
+    return Plan(
+        phases=contract.phases,
+        markers=contract.markers,
+        nonce=nonce,
+        contract=contract.digest,
+        policy=target.policy,
+        labels=target.labels,
+        exits={code: name for name, code in exits.items()},
+        ok_code=contract.number("exit.ok"),
+        line_bytes=contract.number("limit.line_bytes"),
+        lines=contract.table("line"),
+        stop=phase or contract.phases[-1],
+        keep=keep,
+    )

@@ -1,0 +1,125 @@
+"""test-os: one boot of an image, judged. Called by the verb; gives back the verdict and the one block a failure prints.
+
+Never retries: the first failure is the answer.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus.contract.load import Contract
+from nexus.errors import MachineError, UsageError
+from nexus.machine import judge as judging
+from nexus.machine.argv import RNG_DEVICE, Rng
+from nexus.machine.session import Session
+from nexus.machine.symbols import counters_of
+from nexus.machine.target import Target, launch_of, plan_of
+from nexus.verdict.grammar import Seen
+from nexus.verdict.ladder import Exit, Failure, Ladder, Verdict
+from nexus.verdict.report import LAST_LINES, Context, failure_block
+
+DURATION = re.compile(r"(\d+)(s|m|h|)")
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+DEFAULT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one judged boot gave."""
+
+    verdict: Verdict
+    block: str
+    seconds: float
+
+
+def parse_duration(text: str, name: str) -> float:
+    """`190s`, `3m`, `190`."""
+    found = DURATION.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise UsageError(f"{name}: found `{text}`, expected a time like 190s, 3m or 190")
+    return float(int(found[1]) * UNITS[found[2]])
+
+
+def check_phase(contract: Contract, phase: str | None) -> None:
+    if phase is not None and phase not in contract.phases:
+        raise UsageError(f"phase `{phase}` is unknown", f"phases: {', '.join(contract.phases)}")
+
+
+class Runner:
+    """One trial: boots, judges, reports. `on_line` sees every line, with the ladder as it stands after it."""
+
+    def __init__(
+        self, root: Path, target: Target, contract: Contract, *, phase: str | None, keep: bool, seconds: float, rng: Rng
+    ) -> None:
+        self.root = root
+        self.target = target
+        self.seconds = seconds
+        launch = launch_of(target, contract, rng=rng, phase=phase, keep=keep)
+        self.traced = RNG_DEVICE in target.devices and rng.backend != "none"
+        self.session = Session(root, target.system, launch, trace_rng=self.traced)
+        self.ladder = Ladder(plan_of(target, contract, self.session.nonce, phase=phase, keep=keep))
+        self.phase = phase
+
+    def run(self, on_line: Callable[[Seen, Ladder], None], stay: Callable[[Session, Ladder], None]) -> Trial:
+        """`stay` is called with a machine that is to stay up after its verdict."""
+        begun = time.monotonic()
+        hart: int | None = None
+        try:
+            with self.session as session:
+                begun = time.monotonic()
+                judging.judge(session, self.ladder, self.seconds, on_line=lambda seen: on_line(seen, self.ladder))
+                seconds = time.monotonic() - begun
+                if self.ladder.failure and session.wait(judging.QUIET_SECONDS) is None:
+                    hart = session.counter()
+                elif self.ladder.plan.keep:
+                    stay(session, self.ladder)
+                exit = session.exit
+                session.log_event("verdict", code=self.ladder.failure.code if self.ladder.failure else "pass")
+        except MachineError as error:
+            return self._no_start(error, time.monotonic() - begun)
+        if self.traced and not self.ladder.plan.keep:
+            self.ladder.delivered(judging.delivered(self.session.run.rng_trace))
+        return self._result(exit, seconds, hart)
+
+    def _result(self, exit: Exit | None, seconds: float, hart: int | None) -> Trial:
+        verdict = self.ladder.verdict(exit.code if exit else None)
+        block = ""
+        if verdict.failure is not None:
+            console = self.session.console.lines()
+            block = self._block(
+                verdict,
+                verdict.failure,
+                console,
+                str(exit or "killed by nexus after the failure"),
+                self._counters(console, hart),
+            )
+        return Trial(verdict, block, seconds)
+
+    def _no_start(self, error: MachineError, seconds: float) -> Trial:
+        """The machine failed before or beside the console: still a verdict, so that no report lacks one."""
+        self.ladder.failure = Failure("no-start", error.message, self.ladder.expected(), "", error.exit_code)
+        verdict = self.ladder.verdict(None)
+        block = self._block(verdict, self.ladder.failure, [], str(self.session.exit or "did not start"), [])
+        return Trial(verdict, block, seconds)
+
+    def _counters(self, console: Sequence[Seen], hart: int | None) -> list[str]:
+        return counters_of(console[-LAST_LINES:], self.target.labels, self.target.elf, self.target.programs, hart)
+
+    def _block(
+        self, verdict: Verdict, failure: Failure, console: Sequence[Seen], machine: str, counters: list[str]
+    ) -> str:
+        repeat = ["./scripts/nexus", "test-os", "--no-build"] + (["--phase", self.phase] if self.phase else [])
+        context = Context(
+            machine=machine,
+            console=console,
+            counters=counters,
+            logs=[str(path.relative_to(self.root)) for path in self.session.run.logs],
+            repeat=f"RUN_TIMEOUT={self.seconds:g} {shlex.join(repeat)}",
+            by_hand=self.session.by_hand,
+        )
+        return failure_block(verdict, failure, context)

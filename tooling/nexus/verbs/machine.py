@@ -1,0 +1,278 @@
+"""The verbs that boot: run, console, test-os, test-kernel. Loaded by cli.py when one of them is called.
+
+Only parses, calls and prints; what a boot is lies in machine/, what it proves in verdict/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus import errors
+from nexus.contract.load import load_contract
+from nexus.layout import contract_dir, find_root
+from nexus.machine import registry
+
+if TYPE_CHECKING:
+    from nexus.machine.session import Session
+    from nexus.machine.trial import Trial
+    from nexus.verdict.grammar import Seen
+    from nexus.verdict.ladder import Ladder
+
+UNTIL_SECONDS = 60.0
+RNG_HELP = "Entropy source: builtin, random, none, legacy, silent, file=PATH, fifo=PATH; max-bytes=N and period=MS after a comma."
+system_option = click.option("--system", default="default", show_default=True, help="The recipe in recipes/systems.")
+rng_option = click.option("--rng", default="", metavar="SPEC", help=RNG_HELP)
+machine_option = click.option("--machine", metavar="ID", help="Which live machine; default the only one.")
+json_option = click.option(
+    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="The verdict as JSON."
+)
+
+
+@click.command()
+@system_option
+@click.option("--detach", is_flag=True, help="Leave the machine running in the background.")
+@click.option("--until", metavar="TEXT", help="End when a console line contains this text.")
+@click.option(
+    "--timeout", metavar="TIME", help="End after this time with exit code 7; with --detach the machine's lifetime."
+)
+@rng_option
+def run(system: str, detach: bool, until: str | None, timeout: str | None, rng: str) -> int:
+    """Build what changed, boot the system and show its log."""
+    from nexus.machine.argv import parse_rng
+    from nexus.machine.target import launch_of, prepare
+
+    begun = time.monotonic()
+    _end_on_sigterm()
+    root = find_root()
+    seconds = _seconds(timeout, "--timeout")
+    source = parse_rng(rng)
+    target = prepare(root, system, build=True, progress=_progress)
+    if detach:
+        return _run_detached(root, system, rng, until, seconds)
+    from nexus.machine.session import Session
+
+    launch = launch_of(target, load_contract(contract_dir(root)), rng=source)
+    with Session(root, system, launch) as session:
+        bar = _status(f"{system} is up, machine {session.run.id}", begun, "Ctrl-] ends it; change guest/, run again")
+        code = _watch(session.console.view(), bar, until, seconds or (UNTIL_SECONDS if until else None))
+        return _explain(session, root) if code is None else code
+
+
+@click.command()
+@machine_option
+@click.option("--until", metavar="TEXT", help="Leave when a console line contains this text.")
+@click.option("--timeout", metavar="TIME", help="Leave after this time with exit code 7.")
+@click.option("--stop", is_flag=True, help="End the machine instead of attaching.")
+def console(machine: str | None, until: str | None, timeout: str | None, stop: bool) -> int:
+    """Attach to a live machine: its console so far, then what comes."""
+    root = find_root()
+    record = registry.pick_machine(root, machine)
+    if stop:
+        return _stop(record)
+    bar = _status(f"{record.system}, machine {record.id}", time.monotonic(), "Ctrl-] leaves, the machine stays up")
+    seconds = _seconds(timeout, "--timeout") or (UNTIL_SECONDS if until else None)
+    code = _watch(_attach(record), bar, until, seconds)
+    if code is None:
+        click.echo(f"nexus: machine {record.id} has ended", err=True)
+    return code or errors.EXIT_OK
+
+
+@click.command("test-os")
+@click.option("--system", default="selftest", show_default=True, help="The recipe in recipes/systems.")
+@click.option("--phase", envvar="RUN_PHASE", help="Stop after this phase of markers.toml.  [RUN_PHASE]")
+@click.option("--timeout", envvar="RUN_TIMEOUT", metavar="TIME", help="190s, 3m or 190.  [RUN_TIMEOUT; 60s]")
+@json_option
+@click.option(
+    "--junit", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The verdict as JUnit XML."
+)
+@click.option("--no-build", is_flag=True, help="Boot the image that is there; a stale one is refused.")
+@rng_option
+def test_os(
+    system: str,
+    phase: str | None,
+    timeout: str | None,
+    json_to: str | None,
+    junit: Path | None,
+    no_build: bool,
+    rng: str,
+) -> int:
+    """Boot the selftest system and judge its console. RUN_UNTIL_MARKER=0 keeps the machine up after the verdict."""
+    from nexus.machine import trial
+    from nexus.machine.argv import parse_rng
+    from nexus.machine.target import prepare
+
+    _end_on_sigterm()
+    root = find_root()
+    contract = load_contract(contract_dir(root))
+    phase = phase or None
+    trial.check_phase(contract, phase)
+    seconds = _seconds(timeout, "RUN_TIMEOUT") or trial.DEFAULT_SECONDS
+    keep, source = _keep(), parse_rng(rng)
+    say = _speaker(json_to)
+    target = prepare(root, system, build=not no_build, progress=_progress)
+    runner = trial.Runner(root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=source)
+    result = runner.run(_marker_printer(say), _stay_up(say, seconds))
+    _report(result, say, json_to, junit, system)
+    return result.verdict.failure.exit_code if result.verdict.failure else errors.EXIT_OK
+
+
+@click.command("test-kernel", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test_kernel(arguments: tuple[str, ...]) -> int:
+    """Attack the kernel from inside the machine; takes pytest's options."""
+    import pytest
+
+    return int(pytest.main(["-q", str(find_root() / "tests" / "kernel"), *arguments]))
+
+
+def _run_detached(root: Path, system: str, rng: str, until: str | None, seconds: float | None) -> int:
+    from nexus.machine.keeper import Request, launch_detached
+
+    run_id = launch_detached(Request(str(root), system, rng, seconds))
+    click.echo(f"machine {run_id} is up")
+    click.echo(
+        f"  attach: ./scripts/nexus console --machine {run_id}\n  end:    ./scripts/nexus console --machine {run_id} --stop"
+    )
+    if until is None:
+        return errors.EXIT_OK
+    stream = _attach(registry.pick_machine(root, run_id))
+    code = _watch(stream, _status(run_id, time.monotonic(), "Ctrl-] leaves"), until, seconds or UNTIL_SECONDS)
+    if code is None:
+        raise errors.MachineError(f"machine {run_id} ended before `{until}` came", _log_hint(root, run_id))
+    return code
+
+
+def _watch(stream: socket.socket, bar: Callable[[str], str], until: str | None, seconds: float | None) -> int | None:
+    """Show a console; the exit code, or None when the machine ended by itself."""
+    from nexus.machine.terminal import Outcome, View
+
+    with stream:
+        outcome = View(stream, bar, until).show(seconds)
+    if outcome is Outcome.LATE:
+        what = f"`{until}` did not come" if until else "the machine was still up"
+        raise errors.DeadlineError(f"{what} after {seconds:g} s")
+    return None if outcome is Outcome.ENDED else errors.EXIT_OK
+
+
+def _explain(session: Session, root: Path) -> int:
+    """The machine ended by itself: its own code says whether that was wanted."""
+    exit = session.wait(5.0)
+    exits = {code: name for name, code in load_contract(contract_dir(root)).table("exit").items()}
+    name = exits.get(exit.code) if exit and exit.code is not None else None
+    if name == "ok":
+        return errors.EXIT_OK
+    meaning = f": {name.replace('_', ' ')}" if name else f"; QEMU's words: {session.qemu_words()}"
+    raise errors.MachineError(f"the machine ended with {exit}{meaning}", _log_hint(root, session.run.id))
+
+
+def _log_hint(root: Path, run_id: str) -> str:
+    return f"its logs: {registry.runs_dir(root).relative_to(root) / run_id}/"
+
+
+def _attach(record: registry.Record) -> socket.socket:
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        stream.connect(record.console)
+    except OSError as error:
+        stream.close()
+        raise errors.MachineError(f"machine {record.id} has just ended") from error
+    return stream
+
+
+def _stop(record: registry.Record) -> int:
+    os.kill(record.pid, signal.SIGKILL)
+    click.echo(f"machine {record.id} was ended")
+    return errors.EXIT_OK
+
+
+def _status(title: str, begun: float, how: str) -> Callable[[str], str]:
+    """The status line: what this is, when it became live, how to leave, what to do next."""
+    live: list[str] = []
+
+    def bar(line: str) -> str:
+        if line == "init: ready" and not live:
+            live.append(f"live after {time.monotonic() - begun:.2f} s | ")
+        return f" {title} | {''.join(live)}{how} "
+
+    return bar
+
+
+def _seconds(text: str | None, name: str) -> float | None:
+    from nexus.machine.trial import parse_duration
+
+    return parse_duration(text, name) if text else None
+
+
+def _keep() -> bool:
+    value = os.environ.get("RUN_UNTIL_MARKER") or "1"
+    if value not in ("0", "1"):
+        raise errors.UsageError(f"RUN_UNTIL_MARKER: found `{value}`, expected 0 or 1")
+    return value == "0"
+
+
+def _progress(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _speaker(json_to: str | None) -> Callable[[str], None]:
+    """People's words go to stderr when stdout carries JSON."""
+    return lambda text: click.echo(text, err=json_to == "-")
+
+
+def _marker_printer(say: Callable[[str], None]) -> Callable[[Seen, Ladder], None]:
+    """Say each marker as it is reached."""
+    said = 0
+
+    def on_line(_seen: Seen, ladder: Ladder) -> None:
+        nonlocal said
+        for marker in ladder.reached[said:]:
+            say(f"  {marker.ms / 1000:7.3f}  {marker.phase:<9} {marker.text}")
+        said = len(ladder.reached)
+
+    return on_line
+
+
+def _stay_up(say: Callable[[str], None], seconds: float) -> Callable[[Session, Ladder], None]:
+    def stay(session: Session, _ladder: Ladder) -> None:
+        say(f"the verdict stands; machine {session.run.id} stays up for {seconds:g} s, Ctrl-C ends it")
+        say(f"  attach: ./scripts/nexus console --machine {session.run.id}")
+        try:
+            session.wait(seconds)
+        except KeyboardInterrupt:
+            say("ended")
+
+    return stay
+
+
+def _report(result: Trial, say: Callable[[str], None], json_to: str | None, junit: Path | None, system: str) -> None:
+    from nexus.verdict import report
+
+    say(result.block or report.pass_line(result.verdict, result.seconds))
+    if json_to is not None:
+        text = json.dumps(report.to_json(result.verdict), indent=2) + "\n"
+        if json_to == "-":
+            sys.stdout.write(text)
+        else:
+            Path(json_to).write_text(text, encoding="utf-8")
+    if junit is not None:
+        junit.write_text(report.to_junit(result.verdict, system, result.block), encoding="utf-8")
+
+
+def _end_on_sigterm() -> None:
+    """A nexus that is told to end takes its machine with it."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
