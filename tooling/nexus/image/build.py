@@ -90,7 +90,7 @@ def build_romfs(
     for process in system.processes:
         if process.service is not None:
             packed[process.name] = _process_romfs(system, process, contract, root, compiler)
-    progress(f"guest: {compiler.compiled} modules compiled, {compiler.kept} unchanged")
+    progress(f"guest: {compiler.compiled} modules compiled, {compiler.unchanged} unchanged")
     return packed
 
 

@@ -38,6 +38,7 @@ class Linked:
 
 def link(root: Path, system: Path) -> Linked:
     """Run make; only what changed is compiled."""
+    (system / "kernel").mkdir(parents=True, exist_ok=True)
     argv = [
         toolchain.find_tool("make"),
         "--no-print-directory",

