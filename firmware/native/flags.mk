@@ -20,7 +20,7 @@ BASE_CFLAGS = $(ARCH) --specs=picolibc.specs -std=gnu11 -O2 -g -DNDEBUG -ffuncti
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-common $(MAPS)
 OWN_CFLAGS = $(BASE_CFLAGS) -Wall -Wextra -Werror -I$(FIRMWARE)/include -I$(NATIVE) -I$(GEN)
 
-LINK = $(CC) $(ARCH) --specs=picolibc.specs -nostartfiles -static -Wl,-T,$(BUILD)/user.ld \
+LINK = $(CC) $(ARCH) --specs=picolibc.specs -nostartfiles -static -T$(BUILD)/user.ld \
 	-Wl,-z,max-page-size=4096 -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings -Wl,-z,noexecstack
 
 $(BUILD)/user.ld: $(FIRMWARE)/include/user.ld $(GEN)/contract.h
@@ -38,5 +38,5 @@ $(BUILD)/native/%.o: $(NATIVE)/%.c
 	$(Q)$(CC) $(OWN_CFLAGS) -MMD -c -o $@ $<
 # The compiler must not turn the loops of memcpy into calls of memcpy.
 $(BUILD)/native/memory.o: OWN_CFLAGS += -fno-builtin -fno-tree-loop-distribute-patterns
-$(BUILD)/native/sodium.o: OWN_CFLAGS += $(filter-out -w,$(SODIUM_CFLAGS))
+$(BUILD)/native/sodium.o: OWN_CFLAGS += $(SODIUM_INC)
 -include $(wildcard $(BUILD)/native/*.d)

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "utils.h"
+#include <sodium/utils.h>
 
 /* The empty assembly claims to read the memory, so the compiler can't drop the stores. */
 void sodium_memzero(void *const address, const size_t bytes) {

@@ -6,8 +6,8 @@
 SODIUM_SRC = $(SODIUM)/src/libsodium
 
 # CONFIGURED: this makefile stands for ./configure. STATIC: no visibility attributes.
-SODIUM_CFLAGS = -DCONFIGURED=1 -DSODIUM_STATIC=1 -DNATIVE_LITTLE_ENDIAN=1 -DHAVE_TI_MODE=1 -w \
-	-I$(SODIUM_SRC)/include -I$(SODIUM_SRC)/include/sodium -I$(dir $(lastword $(MAKEFILE_LIST)))sodium
+SODIUM_INC = -I$(SODIUM_SRC)/include -DSODIUM_STATIC=1
+SODIUM_CFLAGS = $(SODIUM_INC) -I$(SODIUM_SRC)/include/sodium -DCONFIGURED=1 -DNATIVE_LITTLE_ENDIAN=1 -DHAVE_TI_MODE=1 -w
 
 SODIUM_VERIFY = $(addprefix sodium/, \
 	crypto_aead/chacha20poly1305/aead_chacha20poly1305.o \

@@ -7,7 +7,7 @@
 #include "py/mphal.h"
 
 static uint64_t console; /* handle, or 0: this process has none */
-static char line[LIMIT_LINE_BYTES];
+static char line[LIMIT_WRITE_BYTES];
 static size_t used;
 
 void console_init(uint64_t handle) { console = handle; }

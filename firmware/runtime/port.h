@@ -12,7 +12,6 @@
 void console_init(uint64_t handle);
 void console_text(const char *text, size_t bytes);
 void console_flush(void);
-void console_lines_lost(void);
 uint64_t console_line(const void *text, size_t bytes);
 
 /* rom.c: where import finds code. */
