@@ -80,10 +80,9 @@ static uint32_t length_of(const char *text) {
 
 /* --- taking lines --- */
 
-static bool append(const char *label, uint8_t writer, uint32_t keep_free, const char *text, uint32_t bytes, uint32_t *taken) {
-    *taken = wire_bytes(length_of(label), text, bytes);
-    if (line_count == MAX_LINES || fifo_used + *taken + keep_free > LIMIT_CONSOLE_BYTES) return false;
-    lines[(line_head + line_count) % MAX_LINES].bytes = (uint16_t)*taken;
+static bool append(const char *label, uint8_t writer, uint32_t keep_free, const char *text, uint32_t bytes, uint32_t size) {
+    if (line_count == MAX_LINES || fifo_used + size + keep_free > LIMIT_CONSOLE_BYTES) return false;
+    lines[(line_head + line_count) % MAX_LINES].bytes = (uint16_t)size;
     lines[(line_head + line_count) % MAX_LINES].writer = writer;
     if (line_count++ == 0) uart_interrupts(true);
     put_line(label, text, bytes);
@@ -93,10 +92,10 @@ static bool append(const char *label, uint8_t writer, uint32_t keep_free, const 
 status_t console_write(struct process *p, const char *text, uint32_t bytes) {
     bool reserved = p->row->flags & IMAGE_CONSOLE_RESERVED;
     uint32_t quota = reserved ? LIMIT_CONSOLE_RESERVED : LIMIT_CONSOLE_QUOTA;
-    uint32_t size = wire_bytes(length_of(process_label(p)), text, bytes), taken;
+    uint32_t size = wire_bytes(length_of(process_label(p)), text, bytes);
     if (p->console_used + size <= quota &&
-        append(process_label(p), (uint8_t)p->index, reserved ? 0 : LIMIT_CONSOLE_RESERVED, text, bytes, &taken)) {
-        p->console_used += taken;
+        append(process_label(p), (uint8_t)p->index, reserved ? 0 : LIMIT_CONSOLE_RESERVED, text, bytes, size)) {
+        p->console_used += size;
         return E_OK;
     }
     p->console_lost++;
@@ -154,12 +153,12 @@ static void add_format(struct sentence *s, const char *format, va_list args) {
 
 void console_say(const char *format, ...) {
     struct sentence s = {.bytes = 0};
-    uint32_t taken;
     va_list args;
     va_start(args, format);
     add_format(&s, format, args);
     va_end(args);
-    if (append("kernel", KERNEL_WRITER, 0, s.text, s.bytes, &taken)) return;
+    uint32_t size = wire_bytes(sizeof "kernel" - 1, s.text, s.bytes);
+    if (append("kernel", KERNEL_WRITER, 0, s.text, s.bytes, size)) return;
     lost_lines++;
     something_lost = true;
 }

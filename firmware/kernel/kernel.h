@@ -30,6 +30,7 @@ void page_copy(uint8_t *to, const uint8_t *from);
 
 /* map.c: the only file that writes page-table entries or satp */
 void map_pool_init(void);
+uint32_t map_tables_left(void);
 bool map_new_space(struct process *p);
 void map_free_space(struct process *p);
 bool map_page(struct process *p, uint64_t va, uint64_t pa, uint32_t access);
@@ -103,6 +104,7 @@ status_t region_unmap(struct process *p);
 status_t region_seal(struct process *p);
 status_t region_free(struct process *p);
 void region_forget(struct process *p);
+bool region_unmap_stale(struct process *p);
 void region_ref(uint16_t region, int change);
 
 /* device.c, queue.c, irq.c */

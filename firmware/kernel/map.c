@@ -32,6 +32,8 @@ static uint64_t *pool_take(void) {
     return (uint64_t *)page;
 }
 
+uint32_t map_tables_left(void) { return pool_count; }
+
 static void pool_give(uint64_t *page) {
     pool_free[pool_count++] = (uint16_t)(((uint8_t *)page - ld_pool_start) / PAGE_BYTES);
 }

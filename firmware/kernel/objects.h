@@ -87,6 +87,7 @@ struct process {
     uint64_t fault_value;
     uint64_t fault_pc;
     uint32_t load_page;  /* cursor of the loading or releasing step */
+    uint32_t stale_regions; /* still in its page tables since it stopped */
     bool orphan;         /* its spawner died: the kernel gives its memory back */
     uint32_t console_used;
     uint32_t console_lost;

@@ -172,6 +172,7 @@ static void set_registers(struct process *p) {
 /* A few pages each time, so that no kernel entry is long; E_AGAIN until the process can run. */
 status_t process_load_step(struct process *p) {
     p->state = STATE_LOADING;
+    if (region_unmap_stale(p)) return E_AGAIN;
     for (uint32_t i = 0; i < LIMIT_LOAD_STEP_PAGES; i++, p->load_page++) {
         uint64_t va;
         const uint8_t *data;

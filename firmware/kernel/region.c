@@ -120,7 +120,23 @@ status_t region_free(struct process *p) {
     return status;
 }
 
-/* p has stopped: its mappings go. */
+/* p has stopped and counts as having nothing mapped; its entries go before it runs again, one region at a time. */
 void region_forget(struct process *p) {
-    for (uint32_t i = 0; i < image.region_count; i++) unmap(p, i);
+    uint64_t bit = 1ull << p->index;
+    for (uint32_t i = 0; i < image.region_count; i++) {
+        struct region *r = &regions[i];
+        if (!((r->readers | r->writers) & bit)) continue;
+        r->readers &= ~bit;
+        r->writers &= ~bit;
+        p->stale_regions |= 1u << i;
+    }
+}
+
+/* The entries of one region that a stopped process left; false when there are none. */
+bool region_unmap_stale(struct process *p) {
+    if (p->stale_regions == 0) return false;
+    uint32_t number = high_bit(p->stale_regions);
+    for (uint32_t i = 0; i < regions[number].pages; i++) map_unmap(p, address_of(number) + i * PAGE_BYTES);
+    p->stale_regions &= ~(1u << number);
+    return true;
 }

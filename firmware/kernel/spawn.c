@@ -46,6 +46,7 @@ static status_t check_request(const struct spawn_request *r, const struct region
     bool memory = r->heap_pages >= 1 && r->heap_pages <= LIMIT_APP_HEAP_PAGES && r->stack_pages >= 1 &&
                   r->stack_pages <= LIMIT_APP_STACK_PAGES;
     bool romfs = r->romfs_offset % PAGE_BYTES == 0 && r->romfs_bytes > 0 &&
+                 r->romfs_bytes <= LIMIT_APP_ROMFS_PAGES * PAGE_BYTES &&
                  (uint64_t)r->romfs_offset + r->romfs_bytes <= region->pages * PAGE_BYTES;
     bool share = r->share >= 1 && r->share <= LIMIT_APP_SHARE;
     if (!memory || !romfs || !share || !good_name(r->name, r->name_bytes)) return E_BAD_ARGUMENT;
@@ -90,7 +91,19 @@ static void fill_process(struct process *child, const struct spawn_request *r, u
     child->fault = FAULT_NONE;
 }
 
-static void release(struct process *child);
+static uint32_t writable_pages(const struct image_program *program) {
+    uint32_t pages = 0;
+    for (uint32_t i = 0; i < program->segment_count; i++)
+        if (program->segments[i].access & IMAGE_W) pages += (uint32_t)((program->segments[i].memory_bytes + PAGE_BYTES - 1) >> PAGE_SHIFT);
+    return pages;
+}
+
+/* Frames and page tables for all of it, so that building can't stop half-way: a table per area and those above them. */
+enum { APP_TABLES = 12 };
+static bool there_is_room(const struct spawn_request *r) {
+    uint32_t pages = 1 + r->heap_pages + r->stack_pages + writable_pages(image.app_program);
+    return frame_free_count() >= pages && map_tables_left() >= APP_TABLES;
+}
 
 static status_t make(struct process *p, const struct spawn_request *r, uint16_t region, const struct cap *endpoint, uint32_t *handle) {
     struct process *child = free_app_slot();
@@ -101,10 +114,7 @@ static status_t make(struct process *p, const struct spawn_request *r, uint16_t 
     fill_process(child, r, region, p->index);
     region_ref(region, 1);
     cap_init(child);
-    if (!process_build(child)) {
-        release(child);
-        return E_FULL;
-    }
+    ASSERT(process_build(child)); /* there_is_room */
     child->state = STATE_SUSPENDED;
     struct cap cap = {.type = OBJ_SUPERVISE, .rights = RIGHT_USE, .object = child->index};
     *handle = cap_put(p, &cap);
@@ -126,6 +136,7 @@ status_t spawn_app(struct process *p) {
     if (status == E_OK) status = check_request(&request, &regions[region->object]);
     if (status != E_OK) return status;
     if (p->free_slots == 0) return E_NO_SLOT;
+    if (!there_is_room(&request)) return E_FULL;
     uint32_t handle;
     status = make(p, &request, region->object, endpoint, &handle);
     if (status == E_OK) p->frame.x[REG_A1] = handle;
@@ -134,17 +145,12 @@ status_t spawn_app(struct process *p) {
 
 /* --- giving back --- */
 
-/* One page of an area; false when the area has none left. */
-static bool give_page(struct process *child, uint64_t va) {
+static void give_page(struct process *child, uint64_t va) {
     uint64_t pa = map_unmap(child, va);
-    if (pa == 0) return false;
-    uint8_t type = frame_of(pa)->type;
-    if (type == FRAME_USER || type == FRAME_IPC) {
-        page_zero((uint8_t *)pa);
-        frame_give((uint8_t *)pa);
-        child->frames--;
-    }
-    return true;
+    ASSERT(pa != 0);
+    page_zero((uint8_t *)pa);
+    frame_give((uint8_t *)pa);
+    child->frames--;
 }
 
 /* The k-th page that an app may own; 0 behind the last. */
@@ -174,26 +180,15 @@ static bool release_step(struct process *child, uint32_t pages) {
     return false;
 }
 
-static void end_release(struct process *child) {
+/* Memory wiped and given back, identity free again; E_AGAIN until done. Only for a stopped app. */
+status_t spawn_free(struct process *child) {
+    if (child->kind != KIND_APP || child->state != STATE_STOPPED) return E_STATE;
+    if (!release_step(child, LIMIT_LOAD_STEP_PAGES)) return E_AGAIN;
     map_free_space(child);
     cap_drop_all(child);
     region_ref(child->region, -1);
     console_forget(child);
     child->state = STATE_EMPTY;
-}
-
-/* A child that was never whole: what it has got so far. Bounded by the limits of an app. */
-static void release(struct process *child) {
-    child->load_page = 0;
-    release_step(child, ~0u);
-    end_release(child);
-}
-
-/* Memory wiped and given back, identity free again; E_AGAIN until done. Only for a stopped app. */
-status_t spawn_free(struct process *child) {
-    if (child->kind != KIND_APP || child->state != STATE_STOPPED) return E_STATE;
-    if (!release_step(child, LIMIT_LOAD_STEP_PAGES)) return E_AGAIN;
-    end_release(child);
     return E_OK;
 }
 
