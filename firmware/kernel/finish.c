@@ -12,7 +12,7 @@ void finish_now(uint32_t code) {
 }
 
 void finish(uint32_t code) {
-    console_say("end run=%s code=%u", fwcfg_nonce(), code);
+    console_say("end run=%s code=%u", launch_nonce(), code);
     console_drain();
     finish_now(code);
 }

@@ -136,11 +136,11 @@ void uart_init(void);
 bool uart_put(uint8_t byte);
 void uart_interrupts(bool on);
 
-/* fwcfg.c */
-void fwcfg_init(void);
-const char *fwcfg_nonce(void);
-uint32_t fwcfg_phase(void);
-uint32_t fwcfg_flags(void);
+/* launch.c */
+void launch_init(void);
+const char *launch_nonce(void);
+uint32_t launch_phase(void);
+uint32_t launch_flags(void);
 
 /* finish.c */
 void finish(uint32_t code) __attribute__((noreturn));

@@ -35,8 +35,8 @@ void main(void) {
     pmp_init();         /* text, guard page and payload get their rights */
     uart_init();
     console_init();
-    fwcfg_init();       /* run nonce, phase to stop after, test flags */
-    console_say("boot run=%s contract=%s policy=%s", fwcfg_nonce(), digest_text(image.contract_digest),
+    launch_init();      /* run nonce, phase to stop after, test flags */
+    console_say("boot run=%s contract=%s policy=%s", launch_nonce(), digest_text(image.contract_digest),
                 image.policy.bytes ? digest_text(image.policy_digest) : "none");
     frame_init((uint64_t)ld_payload_end, image.ram_bytes);
     map_pool_init();

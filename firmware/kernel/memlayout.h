@@ -6,8 +6,9 @@
  *   0x0c000000  PLIC                            guard page                     PMP ---, locked
  *   0x10000000  UART                            kernel stack                   no PMP entry
  *   0x10001000  virtio-mmio 0..7   PMP R--      page-table pool                PMP R-- (walks are checked as S-mode)
- *   0x10100000  fw_cfg                          payload: programs, ROMFS       PMP RWX, page tables decide
+ *                                               payload: programs, ROMFS       PMP RWX, page tables decide
  *                                               frames up to the end of RAM    PMP RWX, page tables decide
+ *                                               (at reset their first bytes hold the launch block, launch.c)
  */
 #pragma once
 
@@ -24,7 +25,6 @@
 #define VIRTIO_STRIDE 0x1000ul
 #define VIRTIO_SLOTS 8
 #define VIRTIO_IRQ 1 /* slot n interrupts as source VIRTIO_IRQ + n */
-#define FW_CFG_BASE 0x10100000ul
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -69,7 +69,7 @@ static status_t usage(struct process *p, uint64_t what) {
 static status_t close_bring_up(void) {
     if (!bring_up_open) return E_STATE;
     bring_up_open = false;
-    if (fwcfg_flags() & FLAG_COUNT)
+    if (launch_flags() & FLAG_COUNT)
         console_say("bring-up closed instructions=%lx idle=%lx", arch_instructions(), sched_idle_instructions());
     return E_OK;
 }
@@ -83,8 +83,8 @@ status_t system_control(struct process *p) {
     case SYSTEM_SHUTDOWN: finish(a & 0xff);
     case SYSTEM_REBOOT: finish_reboot();
     case SYSTEM_CLOSE_BRING_UP: return close_bring_up();
-    case SYSTEM_PHASE: p->frame.x[REG_A1] = fwcfg_phase(); return E_OK;
-    case SYSTEM_FLAGS: p->frame.x[REG_A1] = fwcfg_flags(); return E_OK;
+    case SYSTEM_PHASE: p->frame.x[REG_A1] = launch_phase(); return E_OK;
+    case SYSTEM_FLAGS: p->frame.x[REG_A1] = launch_flags(); return E_OK;
     case SYSTEM_USAGE: return usage(p, a);
     case SYSTEM_PROCESS:
         if (a >= PROCESS_SLOTS || processes[a].state == STATE_EMPTY) return E_BAD_ARGUMENT;
