@@ -161,6 +161,7 @@ def describe(
         image=manifest.file_entry(linked.path.name, linked.path),
         image_end=linked.end,
         ram_bytes=system.memory,
+        flags=list(system.flags),
         qemu_devices=[device.qemu for device in system.devices],
         areas=list(linked.areas),
         programs=[manifest.file_entry(str(path.relative_to(root / "build")), path) for path in built.paths],
@@ -189,8 +190,17 @@ def _process_row(system: System, process: Process, contract: Contract, own: dict
         stack_bytes=process.stack_pages * PAGE,
         kept_bytes=process.kept_pages * PAGE,
         frames=memory.process_pages(system, process) + own.get(process.program, 0),
-        handles={name: f"{handle:#x}" for name, handle in table.handles(process, contract)},
+        capabilities=_cap_rows(process, contract),
     )
+
+
+def _cap_rows(process: Process, contract: Contract) -> list[manifest.CapRow]:
+    types = contract.table("obj")
+    named = table.handles(process, contract)
+    return [
+        manifest.CapRow(name, f"{handle:#x}", types[cap.type], cap.rights, cap.object, f"{cap.badge:#x}")
+        for (name, handle), cap in zip(named, process.capabilities, strict=True)
+    ]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ INPUT_FOLDERS = (
     "tooling/nexus/contract",
     "tooling/nexus/recipe",
     "tooling/nexus/image",
+    "tests/vectors",  # of the native test programs
 )
 INPUT_FILES = ("sources.lock",)
-INPUT_SUFFIXES = (".c", ".h", ".S", ".ld", ".py", ".toml", ".mk", "Makefile", ".lock")
+INPUT_SUFFIXES = (".c", ".h", ".S", ".ld", ".py", ".toml", ".mk", ".json", ".txt", "Makefile")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ class Area:
 
 
 @dataclass(frozen=True)
+class CapRow:
+    """One boot capability: the name that the process's code uses, then what the image table says of it."""
+
+    name: str
+    handle: str
+    type: int
+    rights: int
+    object: int
+    badge: str
+
+
+@dataclass(frozen=True)
 class ProcessRow:
     """One process, by dense index. Ids are hex, since JSON readers lose bits of large numbers."""
 
@@ -74,7 +87,7 @@ class ProcessRow:
     stack_bytes: int
     kept_bytes: int
     frames: int  # pages of RAM, page tables not counted
-    handles: dict[str, str]
+    capabilities: list[CapRow]
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class Manifest:
     image: File
     image_end: int  # first address after all that the image takes at boot
     ram_bytes: int
+    flags: list[str]
     qemu_devices: list[str]
     areas: list[Area]
     programs: list[File]  # ELFs, by path from the folder build/
@@ -93,10 +107,6 @@ class Manifest:
     processes: list[ProcessRow]
     input_digest: str
     inputs: dict[str, str]  # path in the clone -> SHA-256
-
-    @property
-    def label_of(self) -> dict[int, str]:
-        return {process.index: process.label for process in self.processes}
 
 
 def to_json(manifest: Manifest) -> str:
@@ -120,6 +130,10 @@ def _from_json(data: dict[str, Any]) -> Manifest:
     rows["image"] = File(**data["image"])
     for key, kind in (("areas", Area), ("programs", File), ("parts", PlacedPart), ("processes", ProcessRow)):
         rows[key] = [kind(**row) for row in data[key]]
+    rows["processes"] = [
+        replace(row, capabilities=[CapRow(**cap) for cap in data["processes"][place]["capabilities"]])
+        for place, row in enumerate(rows["processes"])
+    ]
     return Manifest(**rows)
 
 

@@ -23,6 +23,7 @@ from nexus.recipe.model import System
 
 Progress = Callable[[str], None]
 COMMON = ("firmware/include", "firmware/native")
+NATIVE = ("tests/vectors", "tooling/nexus/image/vectors.py")  # some native programs are compiled with test vectors
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _runtime_key(root: Path) -> str:
 
 
 def _native_key(root: Path, native: str, caps: Path) -> str:
-    return _key(root, (native,), [root / "sources.lock", *sorted(caps.glob("*.h"))])
+    return _key(root, (native, *NATIVE), [root / "sources.lock", *sorted(caps.glob("*.h"))])
 
 
 def _overrides() -> list[Path]:
@@ -102,10 +103,9 @@ def _overrides() -> list[Path]:
 def _key(root: Path, folders: tuple[str, ...], files: list[Path]) -> str:
     """A hash over the compiler, the contract and every source file."""
     digest = hashlib.sha256(toolchain.compiler_identity().encode())
-    found = [path for folder in (*COMMON, *folders) for path in (root / folder).rglob("*")]
-    for path in sorted(path for path in found if path.name.endswith(INPUT_SUFFIXES)):
-        files.append(path)
-    for path in [layout.gen_dir(root) / "contract.h", *files]:
+    found = [path for folder in (*COMMON, *folders) for path in [root / folder, *(root / folder).rglob("*")]]
+    compiled = sorted(path for path in found if path.is_file() and path.name.endswith(INPUT_SUFFIXES))
+    for path in [layout.gen_dir(root) / "contract.h", *files, *compiled]:
         digest.update(f"{path.name}\n{_sha256(path) if path.is_file() else path}\n".encode())
     return digest.hexdigest()
 

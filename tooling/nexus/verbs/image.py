@@ -1,0 +1,109 @@
+"""The verbs that build: build-image, inspect, new-service. Loaded by cli.py when one of them is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus import layout
+from nexus.errors import VerdictError
+
+if TYPE_CHECKING:
+    from nexus.image.inspect import Finding
+    from nexus.image.manifest import Manifest
+
+json_option = click.option("--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="As JSON.")
+
+
+@click.command("build-image")
+@click.option("--system", default="default", show_default=True, help="The recipe in recipes/systems, or a path to one.")
+@json_option
+def build_image(system: str, json_to: str | None) -> None:
+    """Build what changed and write the image and its manifest."""
+    from nexus.image.build import build_image as build
+    from nexus.image.manifest import to_json
+
+    root = layout.find_root()
+    manifest = build(system, root, progress_to(sys.stderr.isatty()))
+    if json_to:
+        write_json(to_json(manifest), json_to)
+        return
+    image = layout.image_path(root, manifest.system).relative_to(root)
+    click.echo(f"{image}  {manifest.image.bytes} bytes  sha256 {manifest.image.sha256}")
+
+
+@click.command("inspect")
+@click.argument("image", default="default")
+@json_option
+def inspect(image: str, json_to: str | None) -> None:
+    """Verify IMAGE (a system's name or the path of a nexus.elf) against the manifest beside it."""
+    from nexus.contract.load import load_contract
+    from nexus.image.inspect import forbidden_symbols, inspect_image
+    from nexus.image.manifest import load_manifest
+
+    root = layout.find_root()
+    path = Path(image) if image.endswith(".elf") else layout.image_path(root, image)
+    manifest = load_manifest(path.with_name("manifest.json"))
+    contract = load_contract(layout.contract_dir(root))
+    findings = inspect_image(path, manifest, contract, path.parent.parent, forbidden_symbols(root))
+    if json_to:
+        write_json(json.dumps(_as_json(manifest, findings), indent=1) + "\n", json_to)
+    else:
+        _show(manifest, findings)
+    wrong = [finding.check for finding in findings if finding.problems]
+    if wrong:
+        raise VerdictError(f"{path}: {len(wrong)} of {len(findings)} checks failed", "build the image again and compare")
+
+
+def progress_to(person: bool) -> Callable[[str], None]:
+    """A line per stage with the seconds since the start; nothing when nobody watches."""
+    begun = time.monotonic()
+
+    def show(text: str) -> None:
+        if person:
+            click.echo(f"{time.monotonic() - begun:6.1f} s  {text}", err=True)
+
+    return show
+
+
+def write_json(text: str, target: str) -> None:
+    """To a file, or to standard output for "-"."""
+    if target == "-":
+        click.echo(text, nl=False)
+    else:
+        Path(target).write_text(text, encoding="utf-8")
+
+
+def _as_json(manifest: Manifest, findings: list[Finding]) -> dict[str, object]:
+    checks = [{"check": finding.check, "ok": not finding.problems, "problems": finding.problems} for finding in findings]
+    return {"ok": all(not finding.problems for finding in findings), "checks": checks, "manifest": asdict(manifest)}
+
+
+def _show(manifest: Manifest, findings: list[Finding]) -> None:
+    """A table for people."""
+    click.echo(f"system {manifest.system}, contract {manifest.contract_digest[:16]}, policy {manifest.policy_digest or 'none'}")
+    image = manifest.image
+    click.echo(f"image {image.bytes} bytes on disk, sha256 {image.sha256}")
+    for area in manifest.areas:
+        click.echo(f"  {area.start:#010x}..{area.start + area.bytes:#010x} {area.access} {area.bytes >> 10:6} KiB")
+    frames = sum(row.frames for row in manifest.processes) * 4
+    free = (manifest.ram_bytes - (manifest.image_end - manifest.areas[0].start) >> 10) - frames
+    click.echo(f"memory {manifest.ram_bytes >> 10} KiB: processes {frames} KiB, free {free} KiB\n")
+    click.echo("ix  rank  name              label             program    KiB  caps  flags")
+    for row in manifest.processes:
+        click.echo(
+            f"{row.index:2}  {row.rank:4}  {row.name:<16}  {row.label:<16}  {row.program:<8}  {row.frames * 4:4}  "
+            f"{len(row.capabilities):4}  {' '.join(row.flags)}".rstrip()
+        )
+    click.echo()
+    for finding in findings:
+        click.echo(f"{'FAILED' if finding.problems else 'ok':<6}  {finding.check}")
+        for problem in finding.problems:
+            click.echo(f"        {problem}")
