@@ -1,1 +1,2 @@
-// Names that no C file mentions but every image uses; interned in the ELF instead of in each heap.
+// Names that can't be collected from the C files, because their identifier does not spell them.
+Q(/rom)
