@@ -110,8 +110,8 @@ def _start(
 
     contract = load_contract(contract_dir(root or find_root()))
     source = parse_rng(rng) if isinstance(rng, str) else rng
-    launch = launch_of(target, contract, rng=source, phase=phase)
-    launch = replace(launch, fw_cfg={**launch.fw_cfg, **fw_cfg}, extra=tuple(qemu_args), icount=icount)
+    launch = launch_of(target, contract, rng=source, phase=phase, facts=fw_cfg)
+    launch = replace(launch, extra=tuple(qemu_args), icount=icount)
     session = Session(root or find_root(), target.system, launch, trace_rng=trace_rng)
     session.__enter__()
     return Machine(session, target, contract)

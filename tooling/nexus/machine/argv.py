@@ -14,7 +14,6 @@ from nexus.errors import UsageError
 QEMU = "qemu-system-riscv64"
 RNG_DEVICE = "virtio-rng-device"
 BACKENDS = ("builtin", "random", "file", "fifo", "none")
-FW_CFG = "opt/nexus/"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,10 @@ class Launch:
     ram_bytes: int
     devices: tuple[str, ...] = ()
     rng: Rng = field(default_factory=Rng)
-    fw_cfg: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)  # told to the kernel: nonce, phase, flags
+    block_layout: Mapping[str, int] = field(default_factory=dict)  # [launch] of the contract; empty: tell nothing
+    block_address: int = 0
+    block: Path | None = None  # the file that holds them
     icount: str | None = None
     trace_rng: Path | None = None
     gdb: str | None = None
@@ -122,9 +124,9 @@ def _machine(binary: str, launch: Launch) -> list[str]:
     ]
     argv += _entropy(launch)
     argv += [word for device in launch.devices if device != RNG_DEVICE for word in ("-device", device)]
-    for name, value in sorted(launch.fw_cfg.items()):
-        full = name if name.startswith("opt/") else FW_CFG + name
-        argv += ["-fw_cfg", f"name={quote(full)},string={quote(value)}"]
+    if launch.block:
+        # Not -fw_cfg: -M virt of QEMU 7.2 refuses it, since it creates that device only later.
+        argv += ["-device", f"loader,file={quote(launch.block)},addr={launch.block_address:#x},force-raw=on"]
     if launch.icount:
         argv += ["-icount", launch.icount]
     if launch.trace_rng:

@@ -48,6 +48,10 @@ class RunDir:
         return self.path / RECORD
 
     @property
+    def block(self) -> Path:
+        return self.path / "launch.bin"
+
+    @property
     def rng_trace(self) -> Path:
         return self.path / "rng-trace.log"
 

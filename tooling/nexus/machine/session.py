@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from nexus.errors import DeadlineError, MachineError, SetupError
 from nexus.machine import registry
 from nexus.machine.argv import QEMU, Channels, Launch, by_hand_argv, paused_argv
+from nexus.machine.block import pack
 from nexus.machine.console import Console
 from nexus.machine.registry import RunDir
 from nexus.verdict.ladder import Exit
@@ -59,11 +60,14 @@ class Session:
         self.root = root
         self.system = system
         self.nonce = secrets.token_hex(16)
-        self.launch = replace(launch, fw_cfg={"nonce": self.nonce, **launch.fw_cfg})
         self._binary = find_qemu()
         self.run: RunDir = registry.create_run(root, system)
-        if trace_rng:
-            self.launch = replace(self.launch, trace_rng=self.run.rng_trace)
+        self.launch = replace(
+            launch,
+            facts={"nonce": self.nonce, **launch.facts},
+            block=self.run.block if launch.block_layout else None,
+            trace_rng=self.run.rng_trace if trace_rng else None,
+        )
         self.exit: Exit | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd = -1
@@ -183,10 +187,14 @@ class Session:
             raise self._no_start(str(error)) from error
         self._cleanup.callback(self.qmp.close)
         self._publish(channels.monitor)
-        self._zero = time.monotonic()
         self.console.start_clock()
         self.log_event("cont", nonce=self.nonce, pid=self.pid)
-        self.qmp.execute("cont")
+        try:
+            self.qmp.execute("cont")
+        except MachineError:
+            # A guest can end the machine before QEMU has answered; its console then says the rest.
+            if self.wait(1.0) is None:
+                raise
 
     def _listen(self, path: Path) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -205,6 +213,8 @@ class Session:
             self._cleanup.callback(os.close, self._fifo)
 
     def _spawn(self, argv: list[str]) -> None:
+        if self.launch.block:
+            self.launch.block.write_bytes(pack(self.launch.facts, self.launch.block_layout))
         (self.run.path / "repeat.sh").write_text(f"#!/bin/sh\nexec {self.by_hand}\n", encoding="utf-8")
         self.log_event("start", argv=argv)
         # A nexus that is killed hard must not leave an emulator behind: the kernel ends it with its parent.

@@ -14,6 +14,7 @@ from nexus import layout
 from nexus.contract.load import Contract
 from nexus.errors import BuildError
 from nexus.machine.argv import Launch, Rng
+from nexus.machine.block import checked_facts
 from nexus.verdict.grammar import KERNEL
 from nexus.verdict.ladder import Plan
 
@@ -31,6 +32,7 @@ class Target:
     system: str
     elf: Path
     ram_bytes: int
+    image_end: int
     policy: str
     devices: tuple[str, ...]
     labels: frozenset[str]
@@ -52,6 +54,7 @@ def of_manifest(manifest: Manifest, root: Path) -> Target:
         system=manifest.system,
         elf=layout.image_path(root, manifest.system),
         ram_bytes=manifest.ram_bytes,
+        image_end=manifest.image_end,
         policy=manifest.policy_digest or "none",
         devices=tuple(manifest.qemu_devices),
         labels=frozenset([KERNEL, *(row.label for row in manifest.processes)]),
@@ -77,15 +80,29 @@ def _checked(root: Path, system: str) -> Manifest:
     return manifest
 
 
-def launch_of(target: Target, contract: Contract, *, rng: Rng, phase: str | None = None, keep: bool = False) -> Launch:
-    """The boot of an image; what the guest must know of it goes through fw_cfg."""
+def launch_of(
+    target: Target,
+    contract: Contract,
+    *,
+    rng: Rng,
+    phase: str | None = None,
+    keep: bool = False,
+    facts: Mapping[str, str] | None = None,
+) -> Launch:
+    """The boot of an image and what the kernel is told of it; `facts` are further ones, which win."""
     flags = (contract.number(KEEP_FLAG) if keep else 0) | (contract.number(TEST_ENTROPY_FLAG) if rng.known else 0)
-    fw_cfg = {"flags": str(flags)}
-    if rng.known:
-        fw_cfg["test-entropy"] = "1"
+    told = {"flags": str(flags)}
     if phase is not None:
-        fw_cfg["phase"] = str(contract.phases.index(phase))
-    return Launch(image=target.elf, ram_bytes=target.ram_bytes, devices=target.devices, rng=rng, fw_cfg=fw_cfg)
+        told["phase"] = str(contract.phases.index(phase))
+    return Launch(
+        image=target.elf,
+        ram_bytes=target.ram_bytes,
+        devices=target.devices,
+        rng=rng,
+        facts={**told, **checked_facts(facts or {})},
+        block_layout=contract.table("launch"),
+        block_address=target.image_end,
+    )
 
 
 def plan_of(target: Target, contract: Contract, nonce: str, *, phase: str | None = None, keep: bool = False) -> Plan:
