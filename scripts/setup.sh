@@ -20,21 +20,24 @@ trap 'say "interrupted; run the same command again to go on"; exit 130' INT TERM
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Prints the real path of the first Python that can make and run our environment. A self-built one often lacks lzma or ssl,
-# Debian's lacks ensurepip until python3-venv is there.
-find_python() {
-    for candidate in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
-        have "$candidate" || continue
-        "$candidate" - <<'EOF' 2>/dev/null && return 0
+# Prints the real path of the first Python on PATH that can make and run our environment. A self-built one often lacks lzma
+# or ssl, Debian's lacks ensurepip until python3-venv is there.
+find_python() (
+    IFS=:
+    for folder in $PATH; do
+        for name in python3 python3.14 python3.13 python3.12 python3.11; do
+            [ -x "$folder/$name" ] || continue
+            "$folder/$name" - <<'EOF' 2>/dev/null && return 0
 import sys
 if sys.version_info < (3, 11):
     raise SystemExit(1)
 import ctypes, ensurepip, lzma, os, ssl, venv, zlib
 print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 EOF
+        done
     done
     return 1
-}
+)
 
 qemu_package() {
     # Debian 13 moved the RISC-V machine out of qemu-system-misc.
@@ -97,7 +100,7 @@ sizes() {
 
 # shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
 install_packages() {
-    : >"$notes/.venv.apt"
+    printf '%s\n' "$list" >"$notes/.venv.apt" # removed once done: dpkg may hold half of it if this is cut off
     if apt-get install --simulate --no-install-recommends $packages >/dev/null 2>&1 &&
         apt install -y -q --no-install-recommends $packages; then
         :
@@ -114,7 +117,7 @@ install_packages() {
 need_system_packages() {
     list=$(missing)
     if [ -z "$list" ] && [ ! -e "$notes/.venv.apt" ]; then return; fi
-    # What was begun and not finished is asked for again as a whole: dpkg may hold half of it.
+    # What was begun and not finished is asked for again as a whole.
     if [ -e "$notes/.venv.apt" ]; then list=$(cat "$notes/.venv.apt" && echo "$list"); fi
     packages=$(printf '%s\n' "$list" | cut -d'|' -f1 | sort -u | tr '\n' ' ')
     packages=${packages% }

@@ -20,7 +20,7 @@ from nexus.machine.session import QEMU_HINT, QEMU_VARIABLE
 from nexus.setup.finding import Computer, Finding, failed, lacking, passed, skipped, warned
 from nexus.setup.host import SET_UP
 
-# As firmware/flags.mk has them. Any other spelling of the architecture makes Debian's GCC 12 take libraries for hard floating
+# As the Makefiles of firmware/ have them. Any other spelling of the architecture makes Debian's GCC 12 take libraries for hard floating
 # point without a word; tests/unit/test_doctor.py compares the two.
 ARCH_FLAGS = ("-march=rv64imac", "-misa-spec=2.2", "-mabi=lp64")
 LIBRARIES = "rv64imac/lp64"
