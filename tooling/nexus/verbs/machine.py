@@ -199,9 +199,11 @@ def _stop(record: registry.Record) -> int:
 def _status(title: str, begun: float, how: str) -> Callable[[str], str]:
     """The status line: what this is, when it became live, how to leave, what to do next."""
     live: list[str] = []
+    rows = load_contract(contract_dir(find_root())).markers
+    ready = next(f"{row.label}: {row.text}" for row in rows if row.name == "init_ready")
 
     def bar(line: str) -> str:
-        if line == "init: ready" and not live:
+        if line == ready and not live:
             live.append(f"live after {time.monotonic() - begun:.2f} s | ")
         return f" {title} | {''.join(live)}{how} "
 
