@@ -17,7 +17,7 @@ from nexus.layout import contract_dir, find_root
 
 ROOT = find_root()
 NOT_SOURCES = {"build", "__pycache__"}
-NO_PURPOSE = {"LICENSE", "NOTICE", ".gitignore"}
+NO_PURPOSE = {"LICENSE", "NOTICE", ".gitignore", "py.typed"}
 NO_PURPOSE_SUFFIXES = {".patch", ".json", ".txt", ".bin", ".hex"}
 # The dispatcher answers for whatever a handler does wrong; the shim of the runtime plays what C does with an uncaught error.
 CATCH_ALL = ("guest/lib/server.py", "tests/guest/shims/machine.py")
