@@ -27,6 +27,9 @@ $(BUILD)/user.ld: $(FIRMWARE)/include/user.ld $(GEN)/contract.h
 	$(Q)mkdir -p $(dir $@)
 	$(Q)$(CC) -E -P -undef -x c -I$(GEN) -o $@ $<
 
+# Those of some names that an ELF defines, whatever suffix the compiler gave them; fails if there are none.
+symbols_among = $(NM) $(1) | awk '{print $$NF}' | sed 's/\..*//' | grep -Fx $(addprefix -e ,$(2))
+
 # What is in every program: first instructions, contract digest, memory functions.
 SUPPORT = $(addprefix $(BUILD)/native/, start.o digest.o memory.o)
 
