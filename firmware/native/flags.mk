@@ -12,7 +12,9 @@ PYTHON ?= python3
 # -misa-spec=2.2: with the newer spelling, rv64imac_zicsr, Debian's GCC 12 silently links the libraries of another machine.
 ARCH = -march=rv64imac -misa-spec=2.2 -mabi=lp64 -mcmodel=medany
 # Nothing of a build's time or place may reach the ELF.
-MAPS += -ffile-prefix-map=$(FIRMWARE)=/nexus/firmware -ffile-prefix-map=$(abspath $(BUILD))=/build -ffile-prefix-map=$(abspath $(GEN))=/gen
+# Twice, because GCC 12 tells the assembler of the second form only.
+map = -ffile-prefix-map=$(1)=$(2) -fdebug-prefix-map=$(1)=$(2)
+MAPS += $(call map,$(FIRMWARE),/nexus/firmware) $(call map,$(abspath $(BUILD)),/build) $(call map,$(abspath $(GEN)),/gen)
 export SOURCE_DATE_EPOCH = 0
 export LC_ALL = C
 
