@@ -39,7 +39,7 @@ class System:
     def close_phase(self):
         # No decider is in this system yet, hence no decision to count.
         kernel.console(contract.LINE_PHASE + _PHASES[self.phase] + contract.LINE_DECISIONS + "0")
-        last = kernel.system(caps.SYSTEM, contract.SYSTEM_PHASE) == self.phase
+        last = self.phase == min(kernel.system(caps.SYSTEM, contract.SYSTEM_PHASE), len(_PHASES) - 1)
         self.phase += 1
         if last and not kernel.system(caps.SYSTEM, contract.SYSTEM_FLAGS) & contract.FLAG_KEEP:
             _shut_down(contract.EXIT_OK)
