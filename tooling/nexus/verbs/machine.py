@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus import errors
-from nexus.contract.load import load_contract
+from nexus.contract.load import Contract, load_contract
 from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
 
@@ -62,9 +62,11 @@ def run(system: str, detach: bool, until: str | None, timeout: str | None, rng: 
         return _run_detached(root, system, rng, until, seconds)
     from nexus.machine.session import Session
 
-    launch = launch_of(target, load_contract(contract_dir(root)), rng=source)
+    contract = load_contract(contract_dir(root))
+    launch = launch_of(target, contract, rng=source)
     with Session(root, system, launch) as session:
-        bar = _status(f"{system} is up, machine {session.run.id}", begun, "Ctrl-] ends it; change guest/, run again")
+        how = "Ctrl-] ends it; then change guest/ and run again, or prove it: ./scripts/just test-os"
+        bar = _status(f"{target.system}, machine {session.run.id}", begun, how, _ready_line(contract))
         code = _watch(session.console.view(), bar, until, seconds or (UNTIL_SECONDS if until else None))
         return _explain(session, root) if code is None else code
 

@@ -17,6 +17,8 @@ from nexus.verdict.grammar import Line, Malformed, Seen
 # Ten times what the largest test system prints; a guest that says more is not worth more memory of the host.
 MAX_LINES = 20_000
 MAX_REMARKS = 3
+# A panic tears the line that was being printed; so what a torn line can look like waits for the line after it.
+TORN = ("malformed", "unknown")
 GATE = "gate"
 
 
@@ -159,7 +161,11 @@ class Ladder:
     def feed(self, seen: Seen) -> Failure | None:
         if self.failure is None:
             self._last = grammar.escape(seen.data)
-            self.failure = self._judge(seen)
+            found = self._judge(seen)
+            if found and found.code in TORN and self._pending is None:
+                self._pending = found
+            else:
+                self.failure = found
             self._lines += 1
         return self.failure
 
@@ -219,9 +225,7 @@ class Ladder:
             return self._pending
         line = grammar.parse(seen, self.plan.labels)
         if isinstance(line, Malformed):
-            # A panic tears the line that was being printed; so what is torn waits for the next line.
-            self._pending = self._fail("malformed", line.why)
-            return None
+            return self._fail("malformed", line.why)
         if self._lines == 0:
             return self._boot(line)
         if line.continued:
