@@ -5,6 +5,7 @@ Never needed by a run that passes, so pyelftools is loaded here and nowhere on t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nexus.verdict.grammar import COUNTER, KERNEL, Malformed, Seen, parse
 
 KERNEL_BASE = 0x8000_0000
 MAX_COUNTERS = 4
+LABEL = re.compile(r"\blabel=(\S+)")  # in a fault line of the kernel
 
 
 def counters_of(
@@ -26,12 +28,10 @@ def counters_of(
         if isinstance(line, Malformed) or said is None:
             continue
         address = int(said[1], 16)
-        owner = (
-            next((label for label in programs if label in line.text.split()), "")
-            if line.label == KERNEL
-            else line.label
-        )
-        found.append(_decode(address, owner, kernel, programs))
+        owner = LABEL.search(line.text) if line.label == KERNEL else None
+        where = _decode(address, owner[1] if owner else line.label, kernel, programs)
+        if where not in found:
+            found.append(where)
     if hart is not None:
         found.append(f"{_decode(hart, '', kernel, programs)}, where the hart stands now")
     return found[-MAX_COUNTERS:]

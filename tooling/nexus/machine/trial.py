@@ -15,7 +15,7 @@ from pathlib import Path
 from nexus.contract.load import Contract
 from nexus.errors import MachineError, UsageError
 from nexus.machine import judge as judging
-from nexus.machine.argv import RNG_DEVICE, Rng
+from nexus.machine.argv import RNG_DEVICE, parse_rng
 from nexus.machine.session import Session
 from nexus.machine.symbols import counters_of
 from nexus.machine.target import Target, launch_of, plan_of
@@ -54,16 +54,26 @@ class Runner:
     """One trial: boots, judges, reports. `on_line` sees every line, with the ladder as it stands after it."""
 
     def __init__(
-        self, root: Path, target: Target, contract: Contract, *, phase: str | None, keep: bool, seconds: float, rng: Rng
+        self, root: Path, target: Target, contract: Contract, *, phase: str | None, keep: bool, seconds: float, rng: str
     ) -> None:
         self.root = root
         self.target = target
         self.seconds = seconds
-        launch = launch_of(target, contract, rng=rng, phase=phase, keep=keep)
-        self.traced = RNG_DEVICE in target.devices and rng.backend != "none"
+        source = parse_rng(rng)
+        launch = launch_of(target, contract, rng=source, phase=phase, keep=keep)
+        self.traced = RNG_DEVICE in target.devices and source.backend != "none"
         self.session = Session(root, target.system, launch, trace_rng=self.traced)
         self.ladder = Ladder(plan_of(target, contract, self.session.nonce, phase=phase, keep=keep))
-        self.phase = phase
+        self._again = [
+            "./scripts/nexus",
+            "test-os",
+            "--no-build",
+            "--system",
+            target.system,
+            "--timeout",
+            f"{seconds:g}",
+        ]
+        self._again += (["--phase", phase] if phase else []) + (["--rng", rng] if rng else [])
 
     def run(self, on_line: Callable[[Seen, Ladder], None], stay: Callable[[Session, Ladder], None]) -> Trial:
         """`stay` is called with a machine that is to stay up after its verdict."""
@@ -113,13 +123,12 @@ class Runner:
     def _block(
         self, verdict: Verdict, failure: Failure, console: Sequence[Seen], machine: str, counters: list[str]
     ) -> str:
-        repeat = ["./scripts/nexus", "test-os", "--no-build"] + (["--phase", self.phase] if self.phase else [])
         context = Context(
             machine=machine,
             console=console,
             counters=counters,
             logs=[str(path.relative_to(self.root)) for path in self.session.run.logs],
-            repeat=f"RUN_TIMEOUT={self.seconds:g} {shlex.join(repeat)}",
+            repeat=shlex.join(self._again),
             by_hand=self.session.by_hand,
         )
         return failure_block(verdict, failure, context)

@@ -120,10 +120,11 @@ def test_os(
     phase = phase or None
     trial.check_phase(contract, phase)
     seconds = _seconds(timeout, "RUN_TIMEOUT") or trial.DEFAULT_SECONDS
-    keep, source = _keep(), parse_rng(rng)
+    keep = _keep()
+    parse_rng(rng)  # refused before anything is built
     say = _speaker(json_to)
     target = prepare(root, system, build=not no_build, progress=_progress)
-    runner = trial.Runner(root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=source)
+    runner = trial.Runner(root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=rng)
     result = runner.run(_marker_printer(say), _stay_up(say, seconds))
     _report(result, say, json_to, junit, system)
     return result.verdict.failure.exit_code if result.verdict.failure else errors.EXIT_OK
@@ -198,11 +199,15 @@ def _stop(record: registry.Record) -> int:
     return errors.EXIT_OK
 
 
-def _status(title: str, begun: float, how: str) -> Callable[[str], str]:
+def _ready_line(contract: Contract) -> str:
+    """The line after which a system is live: the last marker of its bring-up."""
+    rows = [row for row in contract.markers if row.phase == contract.phases[0]]
+    return f"{rows[-1].label}: {rows[-1].text}"
+
+
+def _status(title: str, begun: float, how: str, ready: str | None = None) -> Callable[[str], str]:
     """The status line: what this is, when it became live, how to leave, what to do next."""
     live: list[str] = []
-    rows = load_contract(contract_dir(find_root())).markers
-    ready = next(f"{row.label}: {row.text}" for row in rows if row.name == "init_ready")
 
     def bar(line: str) -> str:
         if line == ready and not live:

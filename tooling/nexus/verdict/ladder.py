@@ -16,7 +16,7 @@ from nexus.verdict.grammar import Line, Malformed, Seen
 
 # Ten times what the largest test system prints; a guest that says more is not worth more memory of the host.
 MAX_LINES = 20_000
-MAX_REMARKS = 3
+MAX_REMARKS = 4
 # A panic tears the line that was being printed; so what a torn line can look like waits for the line after it.
 TORN = ("malformed", "unknown")
 GATE = "gate"
@@ -211,7 +211,7 @@ class Ladder:
         return Failure(code, text, self.expected(), self._last)
 
     def _after(self) -> str:
-        """What the system itself said since the last marker: mostly the cause."""
+        """What the system itself said in this phase: mostly the cause."""
         return "; it said " + ", ".join(f"`{remark}`" for remark in self.remarks) if self.remarks else ""
 
     def _judge(self, seen: Seen) -> Failure | None:
@@ -315,6 +315,7 @@ class Ladder:
         if int(said[2]) != self._decisions:
             return self._fail("decisions", f"{self._decisions} decision lines came in phase {self.phase}")
         self.closed.append((self.phase, ms))
+        self.remarks.clear()
         self._decisions = 0
         return None
 
@@ -326,7 +327,6 @@ class Ladder:
                 return self._fail("order", f"`{line}` came before phase {self.phase} was closed")
             self.reached.append(Reached(str(line), row.phase, ms))
             self._row += 1
-            self.remarks.clear()
             return None
         if decision:
             return None
@@ -348,7 +348,7 @@ class Ladder:
                 return self._fail("order", f"`{line}` came in place of `{describe(row or gate)}`{self._after()}")
         if line.label == grammar.SELFTEST or line.text == "ready" or self._half_decision(line):
             return self._fail("unknown", f"`{line}` is in no row of markers.toml up to phase {self.plan.stop}")
-        if len(self.remarks) < MAX_REMARKS:
+        if len(self.remarks) < MAX_REMARKS and str(line) not in self.remarks:
             self.remarks.append(str(line))
         return None
 
