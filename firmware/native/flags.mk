@@ -1,8 +1,11 @@
 # How every program in user mode is compiled and linked. Included by the makefiles of the runtime and of native programs.
 # Needs BUILD, GEN (contract.h), and prefix maps in MAPS; gives BASE_CFLAGS, OWN_CFLAGS, LINK, SUPPORT.
 
-NATIVE := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
-FIRMWARE := $(patsubst %/,%,$(dir $(NATIVE)))
+# The clone's path may hold a space, which make can't: it is only ever used inside quotes, all other paths are relative to
+# the folder of the makefile, a neighbour of this one.
+NATIVE := ../native
+FIRMWARE := ..
+ROOT := $(shell cd ../.. && pwd -P)
 
 CROSS_COMPILE = riscv64-unknown-elf-
 CC = $(CROSS_COMPILE)gcc
@@ -13,8 +16,8 @@ PYTHON ?= python3
 ARCH = -march=rv64imac -misa-spec=2.2 -mabi=lp64 -mcmodel=medany
 # Nothing of a build's time or place may reach the ELF.
 # Twice, because GCC 12 tells the assembler of the second form only.
-map = -ffile-prefix-map=$(1)=$(2) -fdebug-prefix-map=$(1)=$(2)
-MAPS += $(call map,$(FIRMWARE),/nexus/firmware) $(call map,$(abspath $(BUILD)),/build) $(call map,$(abspath $(GEN)),/gen)
+map = '-ffile-prefix-map=$(1)=$(2)' '-fdebug-prefix-map=$(1)=$(2)'
+MAPS += $(call map,$(ROOT),/nexus)
 export SOURCE_DATE_EPOCH = 0
 export LC_ALL = C
 

@@ -18,7 +18,6 @@ from nexus.image.manifest import Area
 from nexus.image.program import Segment
 
 RAM_BASE = 0x8000_0000  # of -M virt
-JOBS = 2
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,8 @@ class Linked:
 def link(root: Path, system: Path) -> Linked:
     """Run make; only what changed is compiled."""
     (system / "kernel").mkdir(parents=True, exist_ok=True)
-    argv = [
-        toolchain.find_tool("make"),
-        "--no-print-directory",
-        f"-j{JOBS}",
-        f"--directory={root / 'firmware' / 'kernel'}",
-        f"BUILD={system / 'kernel'}",
-        f"GEN={layout.gen_dir(root)}",
-        f"SYSTEM={system}",
-    ]
+    paths = {"BUILD": system / "kernel", "GEN": layout.gen_dir(root), "SYSTEM": system}
+    argv = toolchain.make_argv(root / "firmware" / "kernel", paths)
     toolchain.run_tool(argv, system / "log" / "kernel.log", "kernel: make")
     return read_image(system / "nexus.elf")
 

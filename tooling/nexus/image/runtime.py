@@ -7,7 +7,6 @@ under firmware/; here they get their sources and a fresh folder whenever make it
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -21,7 +20,6 @@ from nexus.image import sources, toolchain
 Progress = Callable[[str], None]
 
 KINDS = ("service", "shell")
-JOBS = min(2, os.cpu_count() or 1)
 KEY_FILE = ".made-from"
 
 
@@ -34,7 +32,7 @@ def build_runtime(kind: str, root: Path, build: Path, progress: Progress) -> Pat
     rules = [root / "firmware/runtime/Makefile", *(root / "firmware/native").glob("*.mk")]
     _fresh(folder, rules, trees)
     progress(f"runtime: compile {kind} (MicroPython, libsodium)")
-    settings = {"MICROPYTHON": trees["micropython"], "SODIUM": trees["sodium"]}
+    settings = {"MICROPYTHON": _linked(build, trees, "micropython"), "SODIUM": _linked(build, trees, "sodium")}
     return _make(root, "runtime", folder, settings, folder / f"{kind}.elf")
 
 
@@ -45,7 +43,7 @@ def build_native(source: Path, caps: Path, root: Path, out: Path, progress: Prog
     rules = [root / "firmware/native/Makefile", *(root / "firmware/native").glob("*.mk"), *source.glob("*.mk")]
     _fresh(folder, rules, trees)
     progress(f"native: compile {source.name}")
-    settings = {"FOLDER": source, "CAPS": caps, "SODIUM": trees["sodium"]}
+    settings = {"FOLDER": source, "CAPS": caps, "SODIUM": _linked(root / "build", trees, "sodium")}
     return _make(root, "native", folder, settings, folder / f"{source.name}.elf")
 
 
@@ -61,17 +59,21 @@ def _fresh(folder: Path, rules: Iterable[Path], trees: dict[str, Path]) -> None:
     write_if_changed(key, digest.hexdigest())
 
 
+def _linked(build: Path, trees: dict[str, Path], name: str) -> Path:
+    """A link to the sources inside the clone: their own path may be one that make can't read, and differs between users."""
+    link = build / "sources" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != trees[name]:
+        draft = link.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(trees[name])
+        draft.replace(link)
+    return link
+
+
 def _make(root: Path, rules: str, folder: Path, settings: dict[str, Path], elf: Path) -> Path:
-    """Run make; all paths are absolute, because it runs in the folder of its rules."""
     paths = settings | {"BUILD": folder, "GEN": layout.gen_dir(root), "PYTHON": Path(sys.executable)}
-    argv = [
-        toolchain.find_tool("make"),
-        "--no-print-directory",
-        f"-j{JOBS}",
-        f"--directory={root / 'firmware' / rules}",
-        f"KIND={elf.stem}",
-        *(f"{key}={path.absolute()}" for key, path in paths.items()),
-    ]
+    argv = [*toolchain.make_argv(root / "firmware" / rules, paths), f"KIND={elf.stem}"]
     toolchain.run_tool(argv, folder / "make.log", f"{elf.stem}: make")
     if not elf.is_file():
         raise BuildError(f"{elf.stem}: make succeeded without making {elf}")

