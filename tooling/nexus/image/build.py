@@ -7,7 +7,6 @@ wait for each other. Never leaves a manifest that does not belong to the image b
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,9 +93,7 @@ def build_romfs(
     return packed
 
 
-def _process_romfs(
-    system: System, process: Process, contract: Contract, root: Path, compiler: mpy.Compiler
-) -> bytes:
+def _process_romfs(system: System, process: Process, contract: Contract, root: Path, compiler: mpy.Compiler) -> bytes:
     guest = root / "guest"
     builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
     needed = modules.closure(guest, process.service or "", builtin)

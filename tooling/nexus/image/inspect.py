@@ -33,7 +33,9 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def inspect_image(image: Path, manifest: Manifest, contract: Contract, build: Path, forbidden: frozenset[str]) -> list[Finding]:
+def inspect_image(
+    image: Path, manifest: Manifest, contract: Contract, build: Path, forbidden: frozenset[str]
+) -> list[Finding]:
     """Run every check. `build` is the folder to which the manifest's program paths are relative."""
     linked, table = read_table(image)
     programs, unreadable = _programs(manifest, contract, build)
@@ -57,13 +59,17 @@ def _differs(what: str, found: object, expected: object) -> list[str]:
 
 def _file(image: Path, manifest: Manifest) -> list[str]:
     found = file_entry(image.name, image)
-    return _differs("bytes", found.bytes, manifest.image.bytes) + _differs("sha256", found.sha256, manifest.image.sha256)
+    return _differs("bytes", found.bytes, manifest.image.bytes) + _differs(
+        "sha256", found.sha256, manifest.image.sha256
+    )
 
 
 def _areas(linked: kernel.Linked, manifest: Manifest) -> list[str]:
     problems = _differs("areas", list(linked.areas), manifest.areas)
     problems += _differs("_start", linked.symbols.get("_start"), kernel.RAM_BASE)
-    problems += [f"{segment.va:#x}: found writable and executable" for segment in linked.segments if _both(segment.flags)]
+    problems += [
+        f"{segment.va:#x}: found writable and executable" for segment in linked.segments if _both(segment.flags)
+    ]
     return problems
 
 
@@ -92,7 +98,9 @@ def _parts(linked: kernel.Linked, manifest: Manifest) -> list[str]:
 def _table(table: Table, manifest: Manifest) -> list[str]:
     problems = _differs("ram_bytes", table.image["ram_bytes"], manifest.ram_bytes)
     problems += _differs("flags", table.image["flags"], manifest.flags)
-    problems += _differs("processes", [row["label"] for row in table.processes], [row.label for row in manifest.processes])
+    problems += _differs(
+        "processes", [row["label"] for row in table.processes], [row.label for row in manifest.processes]
+    )
     for seen, row in zip(table.processes, manifest.processes, strict=False):
         stated = {
             "id_name": row.id_name,
@@ -106,7 +114,9 @@ def _table(table: Table, manifest: Manifest) -> list[str]:
             "caps": _stated_caps(row),
         }
         seen = seen | {"flags": sorted(seen["flags"]), "caps": [tuple(cap.values()) for cap in seen["caps"]]}
-        problems += [problem for key, value in stated.items() for problem in _differs(f"{row.name}: {key}", seen[key], value)]
+        problems += [
+            problem for key, value in stated.items() for problem in _differs(f"{row.name}: {key}", seen[key], value)
+        ]
         problems += _differs(f"{row.name}: program", seen["program"]["name"], row.program)
     return problems
 

@@ -147,7 +147,9 @@ def hash_inputs(root: Path, recipes: tuple[str, ...]) -> dict[str, str]:
     paths = {root / name for name in (*INPUT_FILES, *recipes)}
     for folder in INPUT_FOLDERS:
         paths.update(path for path in (root / folder).rglob("*") if path.name.endswith(INPUT_SUFFIXES))
-    return {_shown(path, root): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths) if path.is_file()}
+    return {
+        _shown(path, root): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths) if path.is_file()
+    }
 
 
 def digest_inputs(inputs: dict[str, str]) -> str:
@@ -157,7 +159,9 @@ def digest_inputs(inputs: dict[str, str]) -> str:
 
 def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
     """Paths that differ from what the image was built from: changed, gone, or new."""
-    recipes = tuple(name for name in manifest.inputs if name.endswith(".toml") and not name.startswith("recipes/contract/"))
+    recipes = tuple(
+        name for name in manifest.inputs if name.endswith(".toml") and not name.startswith("recipes/contract/")
+    )
     now = hash_inputs(root, recipes)
     return sorted(name for name in now.keys() | manifest.inputs.keys() if now.get(name) != manifest.inputs.get(name))
 

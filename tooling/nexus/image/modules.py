@@ -15,9 +15,7 @@ from nexus.errors import BuildError
 from nexus.recipe.fields import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
-BUILTIN = frozenset(
-    "array binascii builtins collections crypto errno gc io kernel micropython struct sys".split()
-)
+BUILTIN = frozenset("array binascii builtins collections crypto errno gc io kernel micropython struct sys".split())
 SHELL_BUILTIN = BUILTIN | frozenset("json math os random re time uctypes".split())
 GENERATED = ("contract", "caps")  # written for each process
 
@@ -89,7 +87,9 @@ def check_names(used: dict[str, tuple[Path, int]], known: Iterable[str], generat
     known = set(known)
     for name, (path, line) in sorted(used.items()):
         if name not in known:
-            raise BuildError(f"{path}:{line}: {generated}.{name}: found an unknown name, expected {expected}{did_you_mean(name, known)}")
+            raise BuildError(
+                f"{path}:{line}: {generated}.{name}: found an unknown name, expected {expected}{did_you_mean(name, known)}"
+            )
 
 
 def _resolve(name: str, roots: list[Path], importer: Module, line: int, builtin: frozenset[str]) -> list[Module]:
@@ -101,7 +101,11 @@ def _resolve(name: str, roots: list[Path], importer: Module, line: int, builtin:
         for path in (target.with_suffix(".py"), target / "__init__.py"):
             if path.is_file():
                 above = (root.joinpath(*parts[:depth]) / "__init__.py" for depth in range(1, len(parts)))
-                packages = [_read(".".join(package.parent.relative_to(root).parts), package) for package in above if package.is_file()]
+                packages = [
+                    _read(".".join(package.parent.relative_to(root).parts), package)
+                    for package in above
+                    if package.is_file()
+                ]
                 return [*packages, _read(".".join(parts), path)]
         if target.is_dir():
             return []

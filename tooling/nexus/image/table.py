@@ -101,10 +101,21 @@ def caps_module(system: System, process: Process, contract: Contract) -> str:
     lines += [f"{name} = const({handle:#x})" for name, handle in named.items()]
     lines += [f"INDEX = const({process.index})"]
     if process.supervises:
-        lines += ["", "# (name, dense index, rank, restarts, critical, serves, READY handle or 0, supervise handle)", "PROCESSES = ("]
+        lines += [
+            "",
+            "# (name, dense index, rank, restarts, critical, serves, READY handle or 0, supervise handle)",
+            "PROCESSES = (",
+        ]
         for child in (system.process(name) for name in process.supervises):
             ready = named.get(constant_name("ready", child.name), 0)
-            known = (child.name, child.index, child.rank, child.restarts, "critical" in child.flags, child.endpoint is not None)
+            known = (
+                child.name,
+                child.index,
+                child.rank,
+                child.restarts,
+                "critical" in child.flags,
+                child.endpoint is not None,
+            )
             lines.append(f"    {(*known, ready, named[constant_name('supervise', child.name)])!r},")
         lines.append(")")
     return "\n".join(lines) + "\n"

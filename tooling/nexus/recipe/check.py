@@ -11,9 +11,9 @@ from pathlib import Path
 from nexus import layout
 from nexus.contract.load import Contract
 from nexus.recipe import fields, graph, memory
+from nexus.recipe.assemble import Resolved, assemble
 from nexus.recipe.fields import DeviceRow, Problems, ProcessRow, did_you_mean
-from nexus.recipe.grants import Grants
-from nexus.recipe.model import PAGE, Device, Edge, Process, Region, System, pages, service_id
+from nexus.recipe.model import PAGE, Edge, System, pages, service_id
 from nexus.recipe.raw import RawSystem, find_recipe, load_raw
 
 KERNEL_LABEL = "kernel"
@@ -22,13 +22,11 @@ KERNEL_LABEL = "kernel"
 def load_system(name: str, root: Path, contract: Contract) -> System:
     """The checked system of that name: a recipe of the clone, or a path to one."""
     systems = layout.systems_dir(root)
-    path = Path(name).resolve() if name.endswith(".toml") else find_recipe(name, [systems])
+    path = Path(name).absolute() if name.endswith(".toml") else find_recipe(name, [systems])
     return check_system(load_raw(path, systems, root), contract, root)
 
 
-def check_system(
-    raw: RawSystem, contract: Contract, root: Path, identify: Callable[[str], int] = service_id
-) -> System:
+def check_system(raw: RawSystem, contract: Contract, root: Path, identify: Callable[[str], int] = service_id) -> System:
     """Apply every rule; all problems of one stage are told together."""
     problems = Problems()
     top = fields.read_table(raw.top, fields.TOP_FIELDS, problems)
@@ -59,7 +57,7 @@ class _Checker:
         self.routes: dict[str, tuple[Edge, ...]] = {}
 
     def system(self, memory_bytes: int, flags: tuple[str, ...]) -> System:
-        """All rules, then the result."""
+        """All rules, then the result; a later rule is asked only where the earlier ones hold."""
         self.identities()
         self.programs()
         self.call_lists()
@@ -71,7 +69,10 @@ class _Checker:
         self.cycles(edges)
         self.problems.raise_if_any()
         self.deadlines(edges)
-        system = self.assemble(memory_bytes, flags, edges, supervisors)
+        resolved = Resolved(self.rows, self.device_rows, self.edges, self.routes, edges, supervisors, self.identify)
+        files = tuple(_shown(path, self.root) for path in self.raw.files)
+        system = assemble(resolved, self.raw.name, memory_bytes, flags, files, self.contract)
+        self.capability_names(system)
         self.counts(system)
         known = self.limits["pool_pages"] * PAGE  # of the image, which is not built yet
         if expected := memory.shortage(system, known):
@@ -105,7 +106,9 @@ class _Checker:
                 self.problems.at(row.table, "service", found, "exactly one of service and native")
             if row.service is not None:
                 if not (self.root / "guest" / row.service / "main.py").is_file():
-                    self.problems.at(row.table, "service", repr(row.service), f"a folder with guest/{row.service}/main.py")
+                    self.problems.at(
+                        row.table, "service", repr(row.service), f"a folder with guest/{row.service}/main.py"
+                    )
                 if row.heap == 0:
                     self.problems.at(row.table, "heap", "nothing", "a heap for the interpreter")
             elif row.native is not None and not (self.root / row.native).is_dir():
@@ -129,7 +132,9 @@ class _Checker:
             elif target is row:
                 self.problems.at(row.table, key, repr(entry), "another process than itself")
             elif not target.endpoint:
-                expected = f"a process with an endpoint; [{target.table.title}] has none ({target.table.at('endpoint')})"
+                expected = (
+                    f"a process with an endpoint; [{target.table.title}] has none ({target.table.at('endpoint')})"
+                )
                 self.problems.at(row.table, key, repr(entry), expected)
             elif facet and facet not in facets:
                 expected = f"a facet of [facet.{server.replace('-', '_')}] in recipes/contract/wire.toml"
@@ -152,7 +157,9 @@ class _Checker:
                     self.problems.at(row.table, "devices", found, "a device without a driver")
                 drivers.setdefault(name, row)
             if row.devices and "notification" not in row.capabilities:
-                self.problems.at(row.table, "capabilities", repr(list(row.capabilities)), "notification, for its interrupts")
+                self.problems.at(
+                    row.table, "capabilities", repr(list(row.capabilities)), "notification, for its interrupts"
+                )
         for device in self.device_rows:
             if device.name not in drivers:
                 self.problems.at(device.table, "virtio_id", "a device that no process drives", "one driver")
@@ -203,7 +210,9 @@ class _Checker:
                     self.problems.at(row.table, key, f"{getattr(row, key) >> 10} KiB", f"at most {bound >> 10} KiB")
             for bytes_ in row.regions:
                 if bytes_ > va["region_stride"] - PAGE:
-                    self.problems.at(row.table, "regions", f"{bytes_ >> 10} KiB", f"at most {va['region_stride'] - PAGE >> 10} KiB")
+                    self.problems.at(
+                        row.table, "regions", f"{bytes_ >> 10} KiB", f"at most {va['region_stride'] - PAGE >> 10} KiB"
+                    )
         for device in self.device_rows:
             if pages(device.dma) > self.limits["dma_pages"]:
                 expected = f"at most {self.limits['dma_pages'] * PAGE >> 10} KiB (limits.toml: dma_pages)"
@@ -226,13 +235,16 @@ class _Checker:
             row = self.by_name[cycle[0]]
             key = "calls" if any(edge.server == cycle[1] for edge in self.edges[row.name]) else "routes"
             found = f"the circle {' -> '.join(cycle)}"
-            self.problems.at(row.table, key, found, "a call graph without a circle, or callers could wait for each other")
+            self.problems.at(
+                row.table, key, found, "a call graph without a circle, or callers could wait for each other"
+            )
 
     def deadlines(self, edges: list[Edge]) -> None:
-        """Every caller's deadline covers the queue that can stand ahead of it."""
+        """Every caller's deadline covers the queue that can stand ahead of it; told once per server."""
         sums = graph.Deadlines(self.contract, edges)
+        told: set[str] = set()
         for edge in edges:
-            if not sums.stated(edge.server):
+            if not sums.stated(edge.server) or edge.server in told:
                 continue
             need, deadline = sums.need(edge), sums.deadline(edge)
             if sums.missing:
@@ -240,78 +252,27 @@ class _Checker:
                 self._edge_problem(edge, found, "these times in recipes/contract/limits.toml")
                 return
             if need > deadline:
-                found = f"a deadline of {_seconds(deadline)} for {edge.server!r}"
-                expected = f"at least {_seconds(need)}: the queue ahead of {edge.caller!r} can take that long"
-                self._edge_problem(edge, found, f"{expected} (recipes/contract/limits.toml: edge_deadline, service_time)")
+                told.add(edge.server)
+                found = f"a deadline of {self._seconds(deadline)} for {edge.server!r}"
+                expected = f"at least {self._seconds(need)}: the queue ahead of {edge.caller!r} can take that long"
+                self._edge_problem(
+                    edge, found, f"{expected} (recipes/contract/limits.toml: edge_deadline, service_time)"
+                )
+
+    def _seconds(self, ticks: int) -> str:
+        return f"{ticks / self.limits['tick_hz']:g} s"
 
     def _edge_problem(self, edge: Edge, found: str, expected: str) -> None:
         key = "calls" if edge in self.edges[edge.caller] else "routes"
         self.problems.at(self.by_name[edge.caller].table, key, found, expected)
 
-    def assemble(
-        self, memory_bytes: int, flags: tuple[str, ...], edges: list[Edge], supervisors: dict[str, str]
-    ) -> System:
-        """Number everything and hand out the capabilities."""
-        ranks = graph.ranks([row.name for row in self.rows], edges)
-        indices = {row.name: row.index for row in self.rows}
-        owners = [row.name for row in self.rows if row.endpoint]
-        endpoints = {name: number for number, name in enumerate(owners)}
-        devices = self._devices()
-        grants = Grants(self.contract, indices, endpoints)
-        regions: list[Region] = []
-        processes = []
-        for row in self.rows:
-            caps = grants.first(row.name, row.capabilities) + grants.calls(self.edges[row.name])
-            children = [name for name, supervisor in supervisors.items() if supervisor == row.name != name]
-            children.sort(key=lambda name: indices[name])
-            caps += grants.supervision(children) + grants.special(row.capabilities)
-            caps += grants.devices([device for device in devices if device.owner == row.index])
-            caps += grants.regions(len(regions), len(row.regions))
-            regions += [Region(row.index, pages(size)) for size in row.regions]
-            self._unique_names(row, [cap.name for cap in caps])
-            processes.append(
-                Process(
-                    name=row.name,
-                    index=row.index,
-                    id_name=row.id_name,
-                    label=row.label,
-                    service_id=self.identify(row.id_name),
-                    rank=ranks[row.name],
-                    service=row.service,
-                    native=row.native,
-                    runtime=row.runtime,
-                    heap_pages=pages(row.heap),
-                    stack_pages=pages(row.stack),
-                    kept_pages=pages(row.kept),
-                    request_budget=row.request_budget,
-                    restarts=row.restarts,
-                    share=row.share,
-                    flags=row.flags,
-                    endpoint=endpoints.get(row.name),
-                    supervisor=indices[supervisors[row.name]],
-                    calls=self.edges[row.name],
-                    routes=self.routes[row.name],
-                    supervises=tuple(children),
-                    capabilities=tuple(caps),
-                )
-            )
-        files = tuple(_shown(path, self.root) for path in self.raw.files)
-        return System(self.raw.name, memory_bytes, flags, tuple(processes), devices, tuple(regions), files)
-
-    def _devices(self) -> tuple[Device, ...]:
-        devices: list[Device] = []
-        first_queue = 0
-        for index, row in enumerate(self.device_rows):
-            owner = next(process.index for process in self.rows if row.name in process.devices)
-            devices.append(
-                Device(row.name, index, row.virtio_id, owner, first_queue, row.queues, pages(row.dma), row.features, row.qemu)
-            )
-            first_queue += row.queues
-        return tuple(devices)
-
-    def _unique_names(self, row: ProcessRow, names: list[str]) -> None:
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            self.problems.at(row.table, "calls", f"two capabilities that would be called {name}", "names that differ")
+    def capability_names(self, system: System) -> None:
+        """A process can tell its capabilities apart by name."""
+        for process in system.processes:
+            names = [cap.name for cap in process.capabilities]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                table = self.by_name[process.name].table
+                self.problems.at(table, "calls", f"two capabilities that would be called {name}", "names that differ")
 
     def counts(self, system: System) -> None:
         """Nothing exceeds a fixed pool of the kernel."""
@@ -333,10 +294,6 @@ class _Checker:
                 self.problems.at(table, "calls", f"{len(process.capabilities)} capabilities", expected)
             if process.rank >= self.limits["processes"]:
                 self.problems.at(table, "calls", f"rank {process.rank}", f"at most {self.limits['processes'] - 1}")
-
-
-def _seconds(ticks: int) -> str:
-    return f"{ticks / fields.TICK_HZ:g} s"
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -38,7 +38,13 @@ class Grants:
     def calls(self, edges: Sequence[Edge]) -> list[Capability]:
         """One capability per static grant; the badge tells the server facet and holder."""
         return [
-            Capability(constant_name(*_call_name(edge)), "endpoint", self.rights["call"], self.endpoints[edge.server], self._badge(edge))
+            Capability(
+                constant_name(*_call_name(edge)),
+                "endpoint",
+                self.rights["call"],
+                self.endpoints[edge.server],
+                self._badge(edge),
+            )
             for edge in edges
         ]
 
@@ -51,7 +57,9 @@ class Grants:
     def special(self, declared: Sequence[str]) -> list[Capability]:
         """Those of which the kernel has one only."""
         return [
-            Capability(constant_name(kind), kind, self.rights["use"], 0) for kind in ("system", "spawn") if kind in declared
+            Capability(constant_name(kind), kind, self.rights["use"], 0)
+            for kind in ("system", "spawn")
+            if kind in declared
         ]
 
     def devices(self, devices: Sequence[Device]) -> list[Capability]:

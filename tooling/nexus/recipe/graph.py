@@ -100,7 +100,9 @@ class Deadlines:
 
     def _nested_need(self, server: str) -> int:
         if server not in self._nested:
-            needs = {edge.server: self.need(edge) for edge in self.edges if edge.caller == server and edge.facet != READY}
+            needs = {
+                edge.server: self.need(edge) for edge in self.edges if edge.caller == server and edge.facet != READY
+            }
             self._nested[server] = sum(needs.values())
         return self._nested[server]
 

@@ -64,4 +64,6 @@ def shortage(system: System, image_bytes: int, programs: dict[str, int] | None =
     if total <= system.memory:
         return ""
     shown = ", ".join(f"{name} {size >> 10} KiB" for name, size in rows[:5])
-    return f"at least {-(-total >> 10)} KiB: image {image_bytes >> 10} KiB, {shown}" + (", ..." if len(rows) > 5 else "")
+    return f"at least {-(-total >> 10)} KiB: image {image_bytes >> 10} KiB, {shown}" + (
+        ", ..." if len(rows) > 5 else ""
+    )

@@ -121,7 +121,9 @@ def _merge(raw: RawSystem, data: dict[str, Any], lines: dict[tuple[str | int, ..
         for key, value in row.items():
             entry = Entry(value, where("process", index, key))
             if key in table.entries and table.entries[key].where.file == file:
-                raise RecipeError(f"{entry.where}: [process {name}] {key}: found a second row of that name, expected one")
+                raise RecipeError(
+                    f"{entry.where}: [process {name}] {key}: found a second row of that name, expected one"
+                )
             table.entries[key] = entry
     devices = data.get("devices", {})
     if not isinstance(devices, dict):

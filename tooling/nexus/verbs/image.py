@@ -59,7 +59,9 @@ def inspect(image: str, json_to: str | None) -> None:
         _show(manifest, findings)
     wrong = [finding.check for finding in findings if finding.problems]
     if wrong:
-        raise VerdictError(f"{path}: {len(wrong)} of {len(findings)} checks failed", "build the image again and compare")
+        raise VerdictError(
+            f"{path}: {len(wrong)} of {len(findings)} checks failed", "build the image again and compare"
+        )
 
 
 def progress_to(person: bool) -> Callable[[str], None]:
@@ -82,13 +84,17 @@ def write_json(text: str, target: str) -> None:
 
 
 def _as_json(manifest: Manifest, findings: list[Finding]) -> dict[str, object]:
-    checks = [{"check": finding.check, "ok": not finding.problems, "problems": finding.problems} for finding in findings]
+    checks = [
+        {"check": finding.check, "ok": not finding.problems, "problems": finding.problems} for finding in findings
+    ]
     return {"ok": all(not finding.problems for finding in findings), "checks": checks, "manifest": asdict(manifest)}
 
 
 def _show(manifest: Manifest, findings: list[Finding]) -> None:
     """A table for people."""
-    click.echo(f"system {manifest.system}, contract {manifest.contract_digest[:16]}, policy {manifest.policy_digest or 'none'}")
+    click.echo(
+        f"system {manifest.system}, contract {manifest.contract_digest[:16]}, policy {manifest.policy_digest or 'none'}"
+    )
     image = manifest.image
     click.echo(f"image {image.bytes} bytes on disk, sha256 {image.sha256}")
     for area in manifest.areas:
