@@ -13,6 +13,7 @@ import pytest
 
 from nexus import style
 from nexus.contract.load import load_contract
+from nexus.image.toolchain import make_argv
 from nexus.layout import contract_dir, find_root
 
 ROOT = find_root()
@@ -107,6 +108,14 @@ def test_kernel_stays_small() -> None:
 def test_kernel_names_no_service() -> None:
     word = re.compile(rf"\b(?:{SERVICES.replace(' ', '|')})\b")
     assert [name_of(path) for path in KERNEL if word.search(read(path))] == []
+
+
+def test_makefiles_use_no_absolute_path() -> None:
+    """make splits words at the spaces that a clone's path may hold."""
+    rules = [path for path in FILES if path.name == "Makefile" or path.suffix == ".mk"]
+    assert [name_of(path) for path in rules if re.search(r"\$\((?:abspath|realpath|CURDIR)\b", read(path))] == []
+    argv = make_argv(Path("/a clone/firmware/kernel"), {"BUILD": Path("/a clone/build/default/kernel")})
+    assert argv[-1] == "BUILD=../../build/default/kernel"
 
 
 def test_functions_and_files_stay_readable() -> None:
