@@ -17,6 +17,7 @@ from nexus.contract.emit import emit_contract, guest_module, guest_names, write_
 from nexus.contract.load import Contract, load_contract
 from nexus.errors import NexusError, RecipeError
 from nexus.image import kernel, manifest, modules, mpy, programs, romfs, table, toolchain
+from nexus.image.fold import fold
 from nexus.image.manifest import Manifest
 from nexus.image.program import Program
 from nexus.recipe import memory
@@ -97,23 +98,28 @@ def _process_romfs(system: System, process: Process, contract: Contract, root: P
     guest = root / "guest"
     builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
     needed = modules.closure(guest, process.service or "", builtin)
-    caps = table.caps_module(system, process, contract)
-    constants = _check_generated(process, needed, contract)
-    sources = {module.in_romfs: (module.path.read_bytes(), str(module.path.relative_to(guest))) for module in needed}
-    sources["caps.mpy"] = (caps.encode(), "caps.py")
-    sources["contract.mpy"] = (constants.encode(), "contract.py")
+    _check_generated(process, needed, contract)
+    values = {"contract": contract.constants, "caps": dict(table.handles(process, contract))}
+    folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
+    sources = {module.in_romfs: (source, str(module.path.relative_to(guest))) for module, source in folded}
+    left = [modules.parse(module.name, module.path, source) for module, source in folded]
+    for name, text in (
+        ("caps", table.caps_module(system, process, contract)),
+        ("contract", guest_module(contract, modules.names_used(left, "contract"))),
+    ):
+        if any(found == name for module in left for found, _ in modules.imports(module)):
+            sources[f"{name}.mpy"] = (text.encode(), f"{name}.py")
     return romfs.pack({path: compiler.compile(source, shown) for path, (source, shown) in sources.items()})
 
 
-def _check_generated(process: Process, needed: Sequence[modules.Module], contract: Contract) -> str:
-    """The module `contract` with what the process uses of it; refuses names of `contract` and `caps` that do not exist."""
+def _check_generated(process: Process, needed: Sequence[modules.Module], contract: Contract) -> None:
+    """Refuse names of `contract` and `caps` that do not exist."""
     known = {cap.name for cap in process.capabilities} | {"INDEX"} | ({"PROCESSES"} if process.supervises else set())
     handles = modules.names_used(needed, "caps")
     expected = f"a capability of [process {process.name}]: {', '.join(sorted(known))}"
     modules.check_names(handles or {}, known, "caps", expected)
     used = modules.names_used(needed, "contract")
     modules.check_names(used or {}, guest_names(contract), "contract", "a name of recipes/contract")
-    return guest_module(contract, used)
 
 
 def write_sources(

@@ -120,8 +120,13 @@ def _resolve(name: str, roots: list[Path], importer: Module, line: int, builtin:
 
 
 def _read(name: str, path: Path) -> Module:
+    return parse(name, path, path.read_bytes())
+
+
+def parse(name: str, path: Path, source: bytes) -> Module:
+    """A module of this text; the path is what an error names."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        tree = ast.parse(source, str(path))
     except SyntaxError as error:
         raise BuildError(f"{path}:{error.lineno}: {error.msg}") from error
     return Module(name, path, tree)
