@@ -218,6 +218,8 @@ def _image(system: System) -> list[str]:
         plural = "processes" if kind == "process" else f"{kind}s"
         lines.append(f"    .{plural} = {plural if count else '0'},")
         lines.append(f"    .{kind}_count = {count},")
+    if system.app_program:
+        lines.append(f"    .app_program = &program_{_identifier(system.app_program)},")
     return [*lines, "};"]
 
 

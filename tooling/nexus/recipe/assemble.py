@@ -43,7 +43,13 @@ class Resolved:
 
 
 def assemble(
-    resolved: Resolved, name: str, memory: int, flags: tuple[str, ...], files: tuple[str, ...], contract: Contract
+    resolved: Resolved,
+    name: str,
+    memory: int,
+    flags: tuple[str, ...],
+    app: str | None,
+    files: tuple[str, ...],
+    contract: Contract,
 ) -> System:
     """The system that the rows describe."""
     ranks = graph.ranks([row.name for row in resolved.rows], resolved.edges)
@@ -85,7 +91,7 @@ def assemble(
                 capabilities=tuple(caps),
             )
         )
-    return System(name, memory, flags, tuple(processes), devices, tuple(regions), files)
+    return System(name, memory, flags, tuple(processes), devices, tuple(regions), app, files)
 
 
 def _devices(resolved: Resolved) -> tuple[Device, ...]:

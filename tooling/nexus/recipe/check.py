@@ -13,7 +13,7 @@ from nexus.contract.load import Contract
 from nexus.recipe import fields, graph, memory
 from nexus.recipe.assemble import Resolved, assemble
 from nexus.recipe.fields import DeviceRow, Problems, ProcessRow, did_you_mean
-from nexus.recipe.model import PAGE, Edge, System, pages, service_id
+from nexus.recipe.model import PAGE, RUNTIMES, Edge, System, pages, service_id
 from nexus.recipe.raw import RawSystem, find_recipe, load_raw
 
 KERNEL_LABEL = "kernel"
@@ -33,7 +33,9 @@ def check_system(raw: RawSystem, contract: Contract, root: Path, identify: Calla
     rows = [fields.process_row(table, index, problems) for index, table in enumerate(raw.processes.values())]
     devices = [fields.device_row(table, name, problems) for name, table in raw.devices.items()]
     problems.raise_if_any()
-    return _Checker(raw, rows, devices, contract, root, identify, problems).system(top["memory"], top["flags"])
+    return _Checker(raw, rows, devices, contract, root, identify, problems).system(
+        top["memory"], top["flags"], top["app"]
+    )
 
 
 class _Checker:
@@ -56,10 +58,12 @@ class _Checker:
         self.edges: dict[str, tuple[Edge, ...]] = {}
         self.routes: dict[str, tuple[Edge, ...]] = {}
 
-    def system(self, memory_bytes: int, flags: tuple[str, ...]) -> System:
+    def system(self, memory_bytes: int, flags: tuple[str, ...], app: str | None) -> System:
         """All rules, then the result; a later rule is asked only where the earlier ones hold."""
         self.identities()
         self.programs()
+        if app and app not in RUNTIMES and not (self.root / app).is_dir():
+            self.problems.at(self.raw.top, "app", repr(app), "service, shell or a folder of the clone")
         self.call_lists()
         self.device_drivers()
         supervisors = self.supervision()
@@ -71,7 +75,7 @@ class _Checker:
         self.deadlines(edges)
         resolved = Resolved(self.rows, self.device_rows, self.edges, self.routes, edges, supervisors, self.identify)
         files = tuple(_shown(path, self.root) for path in self.raw.files)
-        system = assemble(resolved, self.raw.name, memory_bytes, flags, files, self.contract)
+        system = assemble(resolved, self.raw.name, memory_bytes, flags, app, files, self.contract)
         self.capability_names(system)
         self.counts(system)
         known = self.limits["pool_pages"] * PAGE  # of the image, which is not built yet

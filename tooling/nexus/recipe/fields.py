@@ -150,6 +150,7 @@ TOP_FIELDS = {
     "base": Field(_text(r"[a-z0-9-]+"), "the name of a recipe", None),
     "memory": Field(size, SIZE_EXPECTED, REQUIRED),
     "flags": Field(_list(_choice("counters")), _choices_expected(["counters"]), ()),
+    "app": Field(FOLDER, 'what spawned apps run: "service", "shell" or a folder with a native program', None),
 }
 PROCESS_FIELDS = {
     "name": Field(NAME, NAME_EXPECTED, REQUIRED),

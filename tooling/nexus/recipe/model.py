@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PAGE = 4096
+RUNTIMES = ("service", "shell")  # the interpreters; every other program is a native folder
 FNV_OFFSET = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
 
@@ -112,6 +113,7 @@ class System:
     processes: tuple[Process, ...]
     devices: tuple[Device, ...]
     regions: tuple[Region, ...]
+    app: str | None  # what spawned apps run: a runtime, or a folder with a native program
     files: tuple[str, ...]  # recipe files that were read, relative to the clone where they lie in it
 
     @property
@@ -127,12 +129,19 @@ class System:
     @property
     def runtimes(self) -> tuple[str, ...]:
         """Runtimes that some process needs, each once."""
-        return tuple(sorted({process.runtime for process in self.processes if process.native is None}))
+        app = {self.app} if self.app in RUNTIMES else set()
+        return tuple(sorted({process.runtime for process in self.processes if process.native is None} | app))
 
     @property
     def natives(self) -> tuple[str, ...]:
         """Folders of native programs, each once."""
-        return tuple(sorted({process.native for process in self.processes if process.native is not None}))
+        app = {self.app} if self.app and self.app not in RUNTIMES else set()
+        return tuple(sorted({process.native for process in self.processes if process.native is not None} | app))
+
+    @property
+    def app_program(self) -> str | None:
+        """The ELF of spawned apps, by the name that `Process.program` gives it."""
+        return self.app.rsplit("/", 1)[-1] if self.app else None
 
     def process(self, name: str) -> Process:
         return next(process for process in self.processes if process.name == name)
