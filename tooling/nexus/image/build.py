@@ -17,7 +17,7 @@ from nexus.contract.emit import emit_contract, guest_module, guest_names, write_
 from nexus.contract.load import Contract, load_contract
 from nexus.errors import NexusError, RecipeError
 from nexus.image import kernel, manifest, modules, mpy, programs, romfs, table, toolchain
-from nexus.image.fold import fold
+from nexus.image.fold import Values, fold
 from nexus.image.manifest import Manifest
 from nexus.image.program import Program
 from nexus.recipe import memory
@@ -99,7 +99,7 @@ def _process_romfs(system: System, process: Process, contract: Contract, root: P
     builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
     needed = modules.closure(guest, process.service or "", builtin)
     _check_generated(process, needed, contract)
-    values = {"contract": contract.constants, "caps": dict(table.handles(process, contract))}
+    values: dict[str, Values] = {"contract": contract.constants, "caps": dict(table.handles(process, contract))}
     folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
     sources = {module.in_romfs: (source, str(module.path.relative_to(guest))) for module, source in folded}
     left = [modules.parse(module.name, module.path, source) for module, source in folded]

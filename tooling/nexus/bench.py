@@ -1,0 +1,185 @@
+"""The figures of `nexus bench`: what is measured, how often, and what makes a figure exact.
+
+Called by verbs/bench.py. Counts are guest instructions under `-icount shift=0,sleep=off`, where a figure repeats bit for bit
+unless a device's answer or idle time lies inside. Judges nothing itself: budgets are rows of recipes/budgets.toml.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus import layout
+from nexus.contract.load import Contract, load_contract
+from nexus.errors import DeadlineError, VerdictError
+from nexus.image import manifest as manifests
+from nexus.image.build import build_image
+from nexus.image.kernel import RAM_BASE
+from nexus.machine.argv import Rng
+from nexus.machine.session import Session
+from nexus.machine.target import Target, launch_of, of_manifest
+from nexus.recipe.model import PAGE
+from nexus.style import code_lines
+from nexus.verdict.grammar import escape
+
+Progress = Callable[[str], None]
+
+ICOUNT = "shift=0,sleep=off"
+RUNS = 3
+WALL_RUNS = 7
+SECONDS = 120.0
+ROW = re.compile(r"bench: row (\S+) ([0-9a-f]{16}) ([0-9a-f]{16})")
+CLOSED = re.compile(r"kernel: bring-up closed instructions=([0-9a-f]{16}) idle=([0-9a-f]{16})")
+WAITS_ON_DEVICE = ("rngd.request.32", "boot.ready")
+QEMU_LEAST_RAM = (
+    17 << 20
+)  # QEMU 7.2 puts the device tree at a multiple of 16 MiB below the end of RAM, over the image if it must
+BUDGETS = "recipes/budgets.toml"
+BENCH, MEASURED = "bench", "default"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row. `exact`: three runs agreed and neither a device nor idle time lies inside."""
+
+    value: float
+    unit: str
+    exact: bool
+
+
+def measure(root: Path, progress: Progress) -> dict[str, Figure]:
+    """All rows, by name, in the order in which they are shown."""
+    contract = load_contract(layout.contract_dir(root))
+    figures = _bench_rows(root, contract, progress)
+    built = build_image(MEASURED, root, progress)
+    target = of_manifest(built, root)
+    progress("boot.ready")
+    figures["boot.ready"] = _repeat("boot.ready", "instructions", lambda: _boot_instructions(root, target, contract))
+    progress("wall.boot_ready")
+    wall = statistics.median(_boot_milliseconds(root, target, contract) for _ in range(WALL_RUNS))
+    figures["wall.boot_ready"] = Figure(round(wall, 1), "ms", exact=False)
+    figures["kernel.lines"] = Figure(kernel_lines(root), "lines", exact=True)
+    figures["image.bytes"] = Figure(built.image.bytes, "bytes", exact=True)
+    progress("ram.min")
+    figures["ram.min"] = Figure(_least_ram(root, built, contract, progress), "bytes", exact=True)
+    for row in built.processes:
+        figures[f"memory.{row.name}"] = Figure(row.frames * PAGE, "bytes", exact=True)
+    return figures
+
+
+def over_budget(figures: Mapping[str, Figure], budgets: Mapping[str, float]) -> list[str]:
+    """One sentence for each figure above its budget, and for each budget without a figure."""
+    found = [f"{name}: not measured" for name in budgets if name not in figures]
+    rows = ((name, figures[name], budget) for name, budget in budgets.items() if name in figures)
+    return found + [
+        f"{name}: {row.value:,.10g} {row.unit}, budget {budget:,.10g}"
+        for name, row, budget in rows
+        if row.value > budget
+    ]
+
+
+def load_budgets(root: Path) -> dict[str, float]:
+    rows = tomllib.loads((root / BUDGETS).read_text(encoding="utf-8"))
+    return {name: float(row["budget"]) for name, row in rows.items()}
+
+
+def kernel_lines(root: Path) -> int:
+    """Non-blank, non-comment lines of the kernel's C and assembly."""
+    folder = root / "firmware" / "kernel"
+    return sum(code_lines(path.suffix, path.read_text(encoding="utf-8")) for path in folder.glob("*.[chS]"))
+
+
+def parse_rows(lines: Iterable[str]) -> dict[str, float]:
+    """Instructions of one round of each row that the bench system printed."""
+    found = (ROW.fullmatch(line) for line in lines)
+    return {row[1]: int(row[2], 16) / int(row[3], 16) for row in found if row}
+
+
+def agree(name: str, values: list[float], unit: str) -> Figure:
+    """The median of some runs, and whether it can be called exact."""
+    exact = len(set(values)) == 1 and name not in WAITS_ON_DEVICE
+    return Figure(round(statistics.median(values), 3), unit, exact)
+
+
+def _repeat(name: str, unit: str, once: Callable[[], float]) -> Figure:
+    return agree(name, [once() for _ in range(RUNS)], unit)
+
+
+def _bench_rows(root: Path, contract: Contract, progress: Progress) -> dict[str, Figure]:
+    target = of_manifest(build_image(BENCH, root, progress), root)
+    progress(f"{BENCH}: {RUNS} runs")
+    runs = [_bench_run(root, target, contract) for _ in range(RUNS)]
+    return {name: agree(name, [run[name] for run in runs], "instructions") for name in runs[0]}
+
+
+def _bench_run(root: Path, target: Target, contract: Contract) -> dict[str, float]:
+    launch = replace(launch_of(target, contract, rng=Rng()), icount=ICOUNT)
+    with Session(root, BENCH, launch) as session:
+        lines = _lines_to_end(session)
+        ended = session.wait(SECONDS)
+    if ended is None or ended.code != contract.number("exit.ok"):
+        raise VerdictError(
+            f"system {BENCH} ended with {ended}, expected exit code {contract.number('exit.ok')}", lines[-1]
+        )
+    return parse_rows(lines)
+
+
+def _boot_instructions(root: Path, target: Target, contract: Contract) -> float:
+    """From reset until init closes bring-up, right after `init: ready`; idle time is taken off."""
+    facts = {"flags": str(contract.number("flag.count"))}
+    launch = replace(launch_of(target, contract, rng=Rng(), facts=facts), icount=ICOUNT)
+    with Session(root, MEASURED, launch) as session:
+        found = _line(session, CLOSED)
+    return int(found[1], 16) - int(found[2], 16)
+
+
+def _boot_milliseconds(root: Path, target: Target, contract: Contract) -> float:
+    """From before QEMU is started until `init: ready` has been read."""
+    begun = time.monotonic()
+    with Session(root, MEASURED, launch_of(target, contract, rng=Rng())) as session:
+        _line(session, re.compile(re.escape(_ready(contract))))
+        return (time.monotonic() - begun) * 1000
+
+
+def _ready(contract: Contract) -> str:
+    marker = next(row for row in contract.markers if row.name == "init_ready")
+    return f"{marker.label}: {marker.text}"
+
+
+def _line(session: Session, wanted: re.Pattern[str]) -> re.Match[str]:
+    """The first console line that is wanted."""
+    deadline, index = time.monotonic() + SECONDS, 0
+    while (left := deadline - time.monotonic()) > 0:
+        seen = session.console.line(index, left)
+        if seen is None:
+            break
+        if found := wanted.fullmatch(escape(seen.data)):
+            return found
+        index += 1
+    raise DeadlineError(f"no console line matched {wanted.pattern} in {SECONDS:g} s", str(session.run.console))
+
+
+def _lines_to_end(session: Session) -> list[str]:
+    """The whole console, once the machine has closed it."""
+    deadline, index = time.monotonic() + SECONDS, 0
+    while session.console.line(index, max(0.0, deadline - time.monotonic())) is not None:
+        index += 1
+    return [escape(seen.data) for seen in session.console.lines()]
+
+
+def _least_ram(root: Path, built: manifests.Manifest, contract: Contract, progress: Progress) -> int:
+    """What the system takes, proven by booting an image that is told to have no more, whatever QEMU itself needs."""
+    needed = built.image_end - RAM_BASE + sum(row.frames for row in built.processes) * PAGE
+    needed += len(built.qemu_devices) * PAGE  # the rings of a device's queue are the kernel's
+    recipe = root / "build" / "ram-min.toml"
+    recipe.write_text(f'base = "{MEASURED}"\nmemory = "{needed >> 10} KiB"\n', encoding="utf-8")
+    target = of_manifest(build_image(str(recipe), root, progress), root)
+    launch = launch_of(target, contract, rng=Rng())
+    with Session(root, "ram-min", replace(launch, ram_bytes=max(needed, QEMU_LEAST_RAM))) as session:
+        _line(session, re.compile(re.escape(_ready(contract))))
+    return needed
