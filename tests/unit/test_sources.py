@@ -313,7 +313,7 @@ def test_apt_uses_lists_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("exit 1", "configured with no Debian mirror"),
+        ("echo E: lists are locked; exit 1", "no Debian mirror; it said:\nE: lists are locked"),
         (APT.replace("archive >thing", "archive >other"), "could not fetch thing 1-1 of trixie"),
     ],
 )

@@ -16,6 +16,7 @@ from nexus.errors import SetupError
 
 FETCH_SECONDS = 300
 SHOWN_LINES = 15
+TARGET_FORMAT = "$(RELEASE)|$(ORIGIN)|$(REPO_URI)"  # origin: empty before the first apt-get update
 KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
@@ -26,16 +27,16 @@ def debian_archive(package: str, version: str, suite: str, file: str, folder: Pa
     """Download the upstream archive of a Debian source package, with package lists of its own inside `folder`."""
     if shutil.which("apt-get") is None:
         raise SetupError(f"fetching {package} needs apt-get, which this system does not have", hint)
-    mirrors = _debian_mirrors()
+    said = _run(["apt-get", "indextargets", "--format", TARGET_FORMAT, "Created-By: Packages"], folder)
+    mirrors = choose_mirrors([line.split("|") for line in said.splitlines()])
     if not mirrors:
-        raise SetupError(f"fetching {package}: apt is configured with no Debian mirror", hint)
-    said = ""
+        raise SetupError(f"fetching {package}: apt knows of no Debian mirror; it said:\n{_tail(said)}", hint)
     for number, mirror in enumerate(mirrors):
         said = _from_mirror(mirror, package, version, suite, folder / f"apt-{number}")
         found = folder / f"apt-{number}" / file
         if found.is_file():
             return found
-    raise SetupError(f"apt could not fetch {package} {version} of {suite}:\n{said}", hint)
+    raise SetupError(f"apt could not fetch {package} {version} of {suite}:\n{_tail(said)}", hint)
 
 
 def _from_mirror(mirror: str, package: str, version: str, suite: str, folder: Path) -> str:
@@ -46,22 +47,10 @@ def _from_mirror(mirror: str, package: str, version: str, suite: str, folder: Pa
     )
 
 
-def _debian_mirrors() -> list[str]:
-    """Base addresses of the main archive, as the user's apt knows them, the ones it already knows to be Debian's first."""
-    try:
-        listed = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(RELEASE)|$(ORIGIN)|$(REPO_URI)", "Created-By: Packages"],
-            capture_output=True, text=True, timeout=FETCH_SECONDS, check=False,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return choose_mirrors([line.split("|") for line in listed.splitlines()])
-
-
 def choose_mirrors(rows: list[list[str]]) -> list[str]:
-    """From rows of release, origin (empty before the first update), address: no pockets like bookworm-security."""
+    """Of releases, not pockets like bookworm-security; what apt knows to be Debian's before what it has not read yet."""
     usable = [
-        (origin, uri) for release, origin, uri in rows if origin in ("Debian", "") and not set("-/") & set(release)
+        (row[1], row[2]) for row in rows if len(row) == 3 and row[1] in ("Debian", "") and not set("-/") & set(row[0])
     ]
     return list(dict.fromkeys(uri for _, uri in sorted(usable, key=lambda row: row[0] == "")))
 
@@ -100,12 +89,12 @@ def python_sdist(package: str, version: str, sha256: str, file: str, folder: Pat
     said = _run(argv, folder)
     found = folder / file
     if not found.is_file():
-        raise SetupError(f"pip could not fetch {package} {version}:\n{said}", hint)
+        raise SetupError(f"pip could not fetch {package} {version}:\n{_tail(said)}", hint)
     return found
 
 
 def _run(argv: list[str], folder: Path) -> str:
-    """Run to the end and return the last lines said; whether the file arrived is what counts, not the exit code."""
+    """Run to the end and return what it said; whether the file arrived is what counts, not the exit code."""
     environ = os.environ | {"LC_ALL": "C.UTF-8", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         done = subprocess.run(
@@ -116,4 +105,8 @@ def _run(argv: list[str], folder: Path) -> str:
         return f"{argv[0]}: {error}\n"
     except subprocess.TimeoutExpired:
         return f"{argv[0]}: no end after {FETCH_SECONDS} s\n"
-    return "\n".join(done.stdout.splitlines()[-SHOWN_LINES:]) + "\n"
+    return done.stdout
+
+
+def _tail(said: str) -> str:
+    return "\n".join(said.splitlines()[-SHOWN_LINES:])
