@@ -384,6 +384,15 @@ void ipc_cancel(struct process *p, status_t why) {
     sched_wake(p, why);
 }
 
+/* Capabilities with this badge have died: calls made with them that nobody has received yet were never made. */
+void ipc_revoke(uint16_t endpoint, uint64_t badge) {
+    struct process *next;
+    for (struct process *p = endpoints[endpoint].head; p; p = next) {
+        next = p->next;
+        if (p->call_badge == badge) ipc_cancel(p, E_BAD_HANDLE);
+    }
+}
+
 /* p has stopped: whoever waits for an answer of it is told, and its own call is withdrawn. */
 void ipc_peer_stopped(struct process *p) {
     if (p->state == STATE_CALLING) withdraw(p);

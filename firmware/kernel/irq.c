@@ -28,6 +28,12 @@ static bool above_rate(struct device *d) {
     return ++d->irq_count > LIMIT_IRQ_RATE;
 }
 
+/* The source stays masked; the driver's next irq_ack says so, and its supervisor is told to look. */
+static void cut_off(const struct process *driver) {
+    console_say("interrupt cut off label=%s", process_label(driver));
+    ipc_signal(&processes[driver->supervisor], 1ull << driver->index);
+}
+
 static void device_interrupt(uint32_t irq) {
     set_enabled(irq, false);
     for (uint32_t i = 0; i < image.device_count; i++) {
@@ -35,7 +41,7 @@ static void device_interrupt(uint32_t irq) {
         if (d->base == 0 || d->irq != irq) continue;
         if (!d->irq_off && above_rate(d)) {
             d->irq_off = true;
-            console_say("interrupt cut off label=%s", process_label(&processes[d->driver]));
+            cut_off(&processes[d->driver]);
         }
         ipc_signal(&processes[d->driver], DRIVER_BIT);
     }

@@ -62,6 +62,7 @@ status_t ipc_notify(struct process *p);
 status_t ipc_wait(struct process *p);
 void ipc_signal(struct process *p, uint64_t bits);
 void ipc_cancel(struct process *p, status_t why);
+void ipc_revoke(uint16_t endpoint, uint64_t badge);
 void ipc_peer_stopped(struct process *p);
 
 /* sched.c */

@@ -70,7 +70,9 @@ static status_t sys_cap_revoke(struct process *p) {
     struct cap *cap;
     status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_ENDPOINT, RIGHT_RECV, &cap);
     if (status != E_OK) return status;
-    p->frame.x[REG_A1] = cap_revoke_badge(cap->object, p->frame.x[REG_A1]);
+    uint64_t badge = p->frame.x[REG_A1];
+    p->frame.x[REG_A1] = cap_revoke_badge(cap->object, badge);
+    ipc_revoke(cap->object, badge);
     return E_OK;
 }
 
