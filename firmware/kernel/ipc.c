@@ -217,14 +217,22 @@ static void deliver_bits(struct process *p) {
     p->since_recv = 0;
 }
 
-/* The first waiting caller that fits; one that sends more capabilities than are accepted, or whose subject has gone, is told so. */
+/* What stops a call that has waited: too many capabilities, one that was revoked meanwhile, a subject that has gone. */
+static status_t check_waiting(struct process *caller, uint32_t accept) {
+    uint32_t count = caller->call_word >> WORD_CAPS & WORD_COUNT_MAX;
+    if (count > accept) return E_NO_SLOT;
+    if (caller->behalf_slot != NO_SLOT && subject_of(caller) == NOBODY) return E_CALLER_GONE;
+    return count ? check_moves(caller, count) : E_OK;
+}
+
+/* The first waiting caller that can be served; those before it are told why not. */
 static struct process *next_caller(struct endpoint *e, uint32_t accept) {
     while (e->head) {
         struct process *caller = e->head;
         dequeue(caller);
-        if ((caller->call_word >> WORD_CAPS & WORD_COUNT_MAX) > accept) sched_wake(caller, E_NO_SLOT);
-        else if (caller->behalf_slot != NO_SLOT && subject_of(caller) == NOBODY) sched_wake(caller, E_CALLER_GONE);
-        else return caller;
+        status_t status = check_waiting(caller, accept);
+        if (status == E_OK) return caller;
+        sched_wake(caller, status);
     }
     return 0;
 }
