@@ -90,7 +90,7 @@ const char *process_label(const struct process *p);
 /* spawn.c */
 status_t spawn_app(struct process *p);
 status_t spawn_free(struct process *child);
-void spawn_kill_children(struct process *p);
+struct process *spawn_next_orphan(const struct process *spawner);
 bool spawn_reap_step(void);
 
 /* supervise.c */

@@ -184,6 +184,7 @@ status_t process_load_step(struct process *p) {
             p->fault_value = p->fault_pc = 0;
             p->payer = p->index;
             p->since_recv = 0;
+            p->bits = 0;
             p->behalf_slot = NO_SLOT;
             give_boot_caps(p);
             set_registers(p);
@@ -210,8 +211,7 @@ static void say_fault(const struct process *p) {
 }
 
 /* Ends it at once: nobody waits for it any more, its devices are reset, its supervisor knows. Memory is kept until reload. */
-void process_stop(struct process *p, uint32_t fault, uint64_t value) {
-    if (p->state == STATE_STOPPED || p->state == STATE_EMPTY) return;
+static void stop(struct process *p, uint32_t fault, uint64_t value) {
     p->fault = fault;
     p->fault_value = value;
     p->fault_pc = p->frame.x[REG_PC];
@@ -224,8 +224,15 @@ void process_stop(struct process *p, uint32_t fault, uint64_t value) {
     cap_drop_all(p);
     say_fault(p);
     if (p->row->flags & IMAGE_ROOT) finish(EXIT_INIT_DIED);
-    spawn_kill_children(p);
     if (p->supervisor != p->index) ipc_signal(&processes[p->supervisor], 1ull << p->index);
+}
+
+/* With it end the apps that it spawned; these can have none of their own. */
+void process_stop(struct process *p, uint32_t fault, uint64_t value) {
+    if (p->state == STATE_STOPPED || p->state == STATE_EMPTY) return;
+    stop(p, fault, value);
+    for (struct process *child; (child = spawn_next_orphan(p)) != 0;)
+        if (child->state != STATE_STOPPED) stop(child, FAULT_KILLED, 0);
 }
 
 void process_status_of(const struct process *p, struct process_status *status) {

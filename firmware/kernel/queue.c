@@ -145,10 +145,16 @@ status_t queue_post(struct process *p) {
 
 /* --- taking --- */
 
+static uint32_t in_flight(const struct queue *q) {
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < BUFFERS; id++) count += q->in_flight >> id & 1;
+    return count;
+}
+
 /* Why a completion can't be true, or 0. The device may say anything; only what was posted and is in flight is believed. */
 static const char *lie(const struct queue *q, uint16_t index, struct used_element element) {
     uint16_t ahead = (uint16_t)(index - q->used_index);
-    if (ahead > (uint16_t)__builtin_popcount(q->in_flight)) return "used index";
+    if (ahead > in_flight(q)) return "used index";
     uint32_t id = element.id / LIMIT_QUEUE_SEGMENTS;
     if (element.id % LIMIT_QUEUE_SEGMENTS || id >= BUFFERS || !(q->in_flight >> id & 1)) return "used id";
     if (element.length > q->posted[id]) return "used length";

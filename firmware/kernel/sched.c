@@ -8,6 +8,7 @@ struct process *current;
 
 static struct process *ready_head[LIMIT_PROCESSES], *ready_tail[LIMIT_PROCESSES]; /* by rank */
 static uint64_t ready_ranks;              /* bit per rank with someone ready */
+_Static_assert(LIMIT_PROCESSES <= 32, "high_bit looks at 32 ranks");
 static struct process *deadline_head;     /* earliest first */
 static uint64_t last;                     /* when CPU time was last charged */
 static uint64_t timer_at;                 /* what mtimecmp holds */
@@ -196,7 +197,7 @@ void sched_run(void) {
     }
     while (ready_ranks == 0)
         if (!spawn_reap_step()) idle();
-    struct process *p = ready_head[63 - __builtin_clzll(ready_ranks)];
+    struct process *p = ready_head[high_bit((uint32_t)ready_ranks)];
     sched_account(arch_time());
     take(p);
     current = p;

@@ -192,14 +192,15 @@ status_t spawn_free(struct process *child) {
     return E_OK;
 }
 
-/* The spawner has died: its apps die with it, and as nobody else could, the kernel gives their memory back. */
-void spawn_kill_children(struct process *p) {
+/* The next app of a spawner that has died, now an orphan: nobody else could, so the kernel gives its memory back. 0: none left. */
+struct process *spawn_next_orphan(const struct process *spawner) {
     for (uint32_t i = image.process_count; i < PROCESS_SLOTS; i++) {
         struct process *child = &processes[i];
-        if (child->state == STATE_EMPTY || child->supervisor != p->index || child == p) continue;
-        process_stop(child, FAULT_KILLED, 0);
+        if (child->state == STATE_EMPTY || child->supervisor != spawner->index || child->orphan || child == spawner) continue;
         child->orphan = true;
+        return child;
     }
+    return 0;
 }
 
 /* One step of giving orphans' memory back; called when the processor has nothing else to do and when a slot is needed. */

@@ -64,7 +64,7 @@ def _build(name: str, root: Path, progress: Progress) -> Manifest:
     filesystems = build_romfs(system, contract, root, built.mpy_version, progress)
     write_sources(system, built.programs, filesystems, contract, folder)
     progress("kernel: compile and link")
-    linked = kernel.link(root, folder)
+    linked = kernel.link(root, folder, contract.number("limit.kernel_stack_bytes"))
     check_memory(system, built.programs, linked.end)
     result = describe(system, contract, built, filesystems, linked, inputs, root)
     write_if_changed(layout.manifest_path(root, system.name), manifest.to_json(result))

@@ -16,6 +16,7 @@ from nexus.errors import BuildError
 from nexus.image import toolchain
 from nexus.image.manifest import Area
 from nexus.image.program import Segment
+from nexus.image.stack import check_stack
 
 RAM_BASE = 0x8000_0000  # of -M virt
 
@@ -35,12 +36,13 @@ class Linked:
         return max(area.start + area.bytes for area in self.areas)
 
 
-def link(root: Path, system: Path) -> Linked:
-    """Run make; only what changed is compiled."""
+def link(root: Path, system: Path, stack_bytes: int) -> Linked:
+    """Run make; only what changed is compiled. A kernel that could need more stack than it has is refused."""
     (system / "kernel").mkdir(parents=True, exist_ok=True)
     paths = {"BUILD": system / "kernel", "GEN": layout.gen_dir(root), "SYSTEM": system}
     argv = toolchain.make_argv(root / "firmware" / "kernel", paths)
     toolchain.run_tool(argv, system / "log" / "kernel.log", "kernel: make")
+    check_stack(system / "kernel", root / "firmware" / "kernel", stack_bytes)
     return read_image(system / "nexus.elf")
 
 
