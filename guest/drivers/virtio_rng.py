@@ -5,8 +5,12 @@ import contract
 import kernel
 from virtqueue import DeviceError, Virtqueue
 
-_ENTROPY = 4  # virtio device id
-_VERSION_MODERN = 2
+# What the first registers of a modern entropy device read.
+_IDENTITY = (
+    (contract.VIRTIO_REG_MAGIC, contract.VIRTIO_MAGIC),
+    (contract.VIRTIO_REG_VERSION, 2),
+    (contract.VIRTIO_REG_DEVICE_ID, 4),
+)
 _HIGH_FEATURES = contract.VIRTIO_FEATURE_VERSION_1 // 32  # the selector of the word that holds the bit
 _VERSION_1 = 1 << (contract.VIRTIO_FEATURE_VERSION_1 % 32)
 
@@ -19,16 +23,15 @@ class Silent(DeviceError):
 class VirtioRng:
     def __init__(self, device, queue, irq, notification):
         self.device = device
-        self.queue = Virtqueue(queue, device, irq, notification)
+        self.queue = Virtqueue(queue, irq, notification)
         self.stale = False  # a buffer that was given up on is still with the device
         self.taken = 0  # bytes that the device said it delivered
         self.short = 0  # answers that held less than was asked for
 
     # Take the device from reset to running (virtio 1.2, 3.1.1).
     def start(self):
-        self._identify()
+        self._reset()
         status = contract.VIRTIO_STATUS_ACKNOWLEDGE | contract.VIRTIO_STATUS_DRIVER
-        self._write(contract.VIRTIO_REG_STATUS, 0)
         self._write(contract.VIRTIO_REG_STATUS, status)
         self._write(contract.VIRTIO_REG_DRIVER_FEATURES_SEL, 0)
         self._write(contract.VIRTIO_REG_DRIVER_FEATURES, 0)
@@ -74,18 +77,15 @@ class VirtioRng:
         status = kernel.device_read(contract.VIRTIO_REG_STATUS)
         return status & running == running and not status & contract.VIRTIO_STATUS_NEEDS_RESET
 
-    # Only if there is a window may it be read: an absent device has none, and a capability that names nothing.
-    def _identify(self):
+    # A window that the kernel could not give can't be written to, and reading it would be a fault: so write first.
+    def _reset(self):
         try:
-            kernel.info(self.device)
+            kernel.device_write(self.device, contract.VIRTIO_REG_STATUS, 0)
         except kernel.Error:
             raise DeviceError(contract.LINE_DEVICE_ABSENT)
-        if kernel.device_read(contract.VIRTIO_REG_MAGIC) != contract.VIRTIO_MAGIC:
-            raise DeviceError(contract.LINE_DEVICE_WRONG)
-        if kernel.device_read(contract.VIRTIO_REG_VERSION) != _VERSION_MODERN:
-            raise DeviceError(contract.LINE_DEVICE_LEGACY)
-        if kernel.device_read(contract.VIRTIO_REG_DEVICE_ID) != _ENTROPY:
-            raise DeviceError(contract.LINE_DEVICE_WRONG)
+        for register, value in _IDENTITY:
+            if kernel.device_read(register) != value:
+                raise DeviceError(contract.LINE_DEVICE_WRONG)
 
     def _write(self, register, value):
         try:

@@ -11,9 +11,8 @@ class DeviceError(Exception):
 
 
 class Virtqueue:
-    def __init__(self, queue, device, irq, notification):
+    def __init__(self, queue, irq, notification):
         self.queue = queue
-        self.device = device
         self.irq = irq
         self.notification = notification
 
@@ -35,11 +34,8 @@ class Virtqueue:
                 done = _guarded(kernel.queue_take, self.queue)  # it may have come while we were not running
                 return None if done is None else done[1]
 
-    # Let the interrupt come again. Before sleeping, and whenever its notification was taken by somebody else.
+    # Let the interrupt come again: once at the start, and after each of its notifications, whoever took it.
     def acknowledge(self):
-        pending = kernel.device_read(contract.VIRTIO_REG_INTERRUPT_STATUS)
-        if pending:
-            _guarded(kernel.device_write, self.device, contract.VIRTIO_REG_INTERRUPT_ACK, pending)
         _guarded(kernel.irq_ack, self.irq)
 
     # Whether something woke us before the deadline. What finished before acknowledge() is still pending after it:

@@ -57,7 +57,7 @@ class System:
 
     # A child may have been dealt with before its notification was read, so the kernel's record decides, not the bit.
     def _look_after(self, child):
-        while True:
+        while not child.over:
             state, fault, value = kernel.supervise(child.handle, contract.SUP_STATUS)[:3]
             if state != contract.STATE_STOPPED:
                 return
@@ -67,12 +67,12 @@ class System:
                 if not child.ready or _answers_ready(child):
                     return
                 continue
+            child.over = True
             if action != supervision.LEAVE:
                 kernel.console(contract.LINE_UNAVAILABLE + child.name)
                 self.complete = False
             if action == supervision.END:
                 _shut_down(code)
-            return
 
     def _proves(self):
         return any(child.proves() for child in self.children)

@@ -15,6 +15,7 @@ _PROOFS = ("selftest", "selftest-peer")  # processes whose death is a failed pro
 class Child:
     def __init__(self, row):
         self.name, self.index, self.rank, self.restarts, self.critical, self.serves, self.ready, self.handle = row
+        self.over = False  # it has stopped and gets no other incarnation
 
     def proves(self):
         return self.name in _PROOFS

@@ -1,0 +1,136 @@
+"""Every operation of every server: its frame cut at each byte, mutated, too long, of another version. A server answers
+MALFORMED with the nonce that it could read, and stays the same server.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shims.asker import Asker, frame
+from shims.machine import Machine
+
+Make = Callable[..., Machine]
+NONCE = 0xC0FFEE11
+# capability of the selftest, operation, a payload that fits
+OPERATIONS = [
+    ("INIT", "OP_INIT_PHASE_DONE", b"\x07"),
+    ("INIT", "OP_INIT_PS", b"\x00"),
+    ("LOGD_APPEND", "OP_LOGD_APPEND", b"\x01text"),
+    ("LOGD_QUERY", "OP_LOGD_QUERY", bytes(9)),
+    ("LOGD_STATS", "OP_LOGD_STATS", b""),
+    ("RNGD", "OP_RNGD_GET_ENTROPY", b"\x20\x00"),
+    ("RNGD", "OP_RNGD_STATS", b""),
+    ("SELFTEST_PEER", "OP_SELFTEST_PEER_TRY", b"\x01"),
+]
+EACH = pytest.mark.parametrize(("cap", "op", "payload"), OPERATIONS, ids=[row[1] for row in OPERATIONS])
+
+
+@pytest.fixture
+def asker(machine: Make) -> Asker:
+    """The test in the selftest's place, all servers up."""
+    made = machine(sources={"selftest": "import kernel, caps\nkernel.wait(caps.NOTIFICATION)\n"})
+    made.flags = made.contract.FLAG_KEEP  # a mutated PHASE_DONE may close any phase
+    made.boot()
+    assert made.said("init")[0] == "ready"
+    return Asker(made)
+
+
+def parts(answer: bytes) -> tuple[int, int, int]:
+    """(operation, status, nonce) of an answer that is exactly a refusal."""
+    assert len(answer) == 8
+    version, op, status, zero, nonce = struct.unpack("<BBBBI", answer)
+    assert (version, zero) == (1, 0)
+    return op, status, nonce
+
+
+@EACH
+def test_frame_cut_at_every_byte_is_malformed(
+    asker: Asker, contract: SimpleNamespace, cap: str, op: str, payload: bytes
+) -> None:
+    number = getattr(contract, op)
+    whole = frame(number, payload, NONCE)
+    for length in range(len(whole)):
+        answer = asker.send(asker.handle(cap), whole[:length])
+        seen_op = number if length > 1 else 0
+        seen_nonce = NONCE if length >= 8 else 0
+        assert parts(answer) == (seen_op | 0x80, contract.STATUS_MALFORMED, seen_nonce), length
+
+
+@EACH
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 0}, {"version": 2}, {"version": 255}, {"length": 0xFFFF}, {"length": 511}],
+    ids=["version-0", "version-2", "version-255", "length-65535", "length-511"],
+)
+def test_frame_with_wrong_head_is_malformed(
+    asker: Asker,
+    contract: SimpleNamespace,
+    cap: str,
+    op: str,
+    payload: bytes,
+    change: dict[str, int],
+) -> None:
+    number = getattr(contract, op)
+    answer = asker.send(asker.handle(cap), frame(number, payload, NONCE, **change))
+    assert parts(answer) == (number | 0x80, contract.STATUS_MALFORMED, NONCE)
+
+
+@pytest.mark.parametrize(("cap", "op"), [row[:2] for row in OPERATIONS])
+def test_longest_message_is_refused_whole(asker: Asker, contract: SimpleNamespace, cap: str, op: str) -> None:
+    number = getattr(contract, op)
+    answer = asker.send(asker.handle(cap), frame(number, bytes(504), NONCE))
+    wanted = contract.STATUS_TOO_LARGE if op == "OP_LOGD_APPEND" else contract.STATUS_MALFORMED
+    assert parts(answer) == (number | 0x80, wanted, NONCE)
+
+
+@EACH
+def test_operation_with_reply_bit_is_malformed(
+    asker: Asker, contract: SimpleNamespace, cap: str, op: str, payload: bytes
+) -> None:
+    number = getattr(contract, op) | contract.WIRE_REPLY_BIT
+    answer = asker.send(asker.handle(cap), frame(number, payload, NONCE))
+    assert parts(answer) == (number, contract.STATUS_MALFORMED, NONCE)
+
+
+@pytest.mark.parametrize("cap", ["INIT", "RNGD", "SELFTEST_PEER"])
+def test_unknown_operation_is_unsupported(asker: Asker, contract: SimpleNamespace, cap: str) -> None:
+    known = {getattr(contract, row[1]) for row in OPERATIONS if row[0] == cap}
+    for number in set(range(128)) - known - {contract.OP_ALL_READY}:
+        assert asker.ask(asker.handle(cap), number).status == contract.STATUS_UNSUPPORTED, number
+
+
+@pytest.mark.parametrize("cap", ["LOGD_APPEND", "LOGD_QUERY", "LOGD_STATS"])
+def test_facet_sees_one_refusal_for_all_other_operations(asker: Asker, contract: SimpleNamespace, cap: str) -> None:
+    own = getattr(contract, f"OP_{cap}")
+    fits = {getattr(contract, row[1]): row[2] for row in OPERATIONS if row[0].startswith("LOGD")}
+    for number in set(range(128)) - {own}:
+        assert asker.ask(asker.handle(cap), number, fits.get(number, b"")).status == contract.STATUS_DENIED, number
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.sampled_from(OPERATIONS),
+    place=st.integers(0, 520),
+    byte=st.integers(0, 255),
+    tail=st.binary(max_size=12),
+)
+def test_mutated_frame_gets_one_whole_answer(
+    asker: Asker, contract: SimpleNamespace, row: tuple[str, str, bytes], place: int, byte: int, tail: bytes
+) -> None:
+    """Whatever one byte becomes and whatever follows: an answer of the right shape, and the next request works."""
+    cap, op, payload = row
+    message = bytearray(frame(getattr(contract, op), payload, NONCE) + tail)
+    message[place % len(message)] = byte
+    answer = asker.send(asker.handle(cap), bytes(message))
+    version, reply_op, status, zero, nonce = struct.unpack_from("<BBBBI", answer)
+    assert (version, reply_op, zero) == (1, message[1] | 0x80, 0)
+    assert status <= contract.STATUS_UNSUPPORTED
+    assert nonce == struct.unpack_from("<I", message, 4)[0]
+    assert status == contract.STATUS_OK or len(answer) == 8
+    assert asker.ask(asker.handle("LOGD_STATS"), contract.OP_LOGD_STATS).status == contract.STATUS_OK
+    assert [line for line in asker.machine.lines if "fault" in line] == []

@@ -1,0 +1,223 @@
+"""init: the order of bring-up, restarts within a budget, what each death costs, and who may close which phase."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from shims.asker import Asker
+from shims.device import Device, healthy, silent
+from shims.machine import Machine
+
+Make = Callable[..., Machine]
+IDLE = "import kernel, caps\nwhile True:\n    kernel.wait(caps.NOTIFICATION)\n"
+FAULTY = "import kernel\nkernel.exit(9)\n"
+ROW = ("rngd", 2, 4, 2, False, True, 0x105, 0x106)
+
+
+@pytest.fixture
+def rules(pure: Callable[..., Any]) -> Any:
+    return pure("supervision", "services/init")
+
+
+# the rules as functions
+
+
+def after(rules: Any, row: tuple[Any, ...], fault: int, value: int = 0, up: bool = True, proven: bool = True) -> Any:
+    return rules.after(rules.Child(row), fault, value, up, proven)
+
+
+def test_fault_is_restarted_within_the_budget(rules: Any, contract: SimpleNamespace) -> None:
+    child = rules.Child(ROW)
+    actions = [rules.after(child, contract.FAULT_MEMORY, 0, False, False)[0] for _ in range(4)]
+    assert actions == [rules.RESTART, rules.RESTART, rules.DEGRADE, rules.DEGRADE]
+
+
+def test_exhausted_critical_process_ends_the_system(rules: Any, contract: SimpleNamespace) -> None:
+    row = ("logd", 1, 5, 0, True, True, 1, 2)
+    for up in (True, False):
+        assert after(rules, row, contract.FAULT_HUNG, 0, up) == (rules.END, contract.EXIT_CRITICAL_DIED)
+
+
+def test_exit_that_calls_itself_final_is_not_restarted(rules: Any, contract: SimpleNamespace) -> None:
+    action, _ = after(rules, ROW, contract.FAULT_EXIT, contract.LEAVE_FINAL, False, False)
+    assert action == rules.DEGRADE
+    action, _ = after(rules, ROW, contract.FAULT_MEMORY, contract.LEAVE_FINAL, False, False)
+    assert action == rules.RESTART
+
+
+def test_proof_that_dies_fails_the_run(rules: Any, contract: SimpleNamespace) -> None:
+    for name in ("selftest", "selftest-peer"):
+        row = (name, 3, 1, 3, False, name != "selftest", 0, 2)
+        assert after(rules, row, contract.FAULT_EXIT, 1) == (rules.END, contract.EXIT_SELFTEST_FAILED)
+        assert after(rules, row, contract.FAULT_KILLED) == (rules.END, contract.EXIT_SELFTEST_FAILED)
+
+
+def test_exit_of_a_process_that_serves_nobody_is_its_end(rules: Any, contract: SimpleNamespace) -> None:
+    row = ("selftest", 3, 1, 3, False, False, 0, 2)
+    assert after(rules, row, contract.FAULT_EXIT, contract.LEAVE_OK)[0] == rules.LEAVE
+    assert after(rules, ROW, contract.FAULT_EXIT, contract.LEAVE_OK)[0] == rules.RESTART
+
+
+def test_bring_up_without_a_service_fails_a_proven_run_only(rules: Any, contract: SimpleNamespace) -> None:
+    row = (*ROW[:3], 0, *ROW[4:])
+    assert after(rules, row, contract.FAULT_HUNG, 0, True, True) == (rules.END, contract.EXIT_SELFTEST_FAILED)
+    assert after(rules, row, contract.FAULT_HUNG, 0, True, False)[0] == rules.DEGRADE
+    assert after(rules, row, contract.FAULT_HUNG, 0, False, True)[0] == rules.DEGRADE
+
+
+def test_phases_close_in_order_and_once(rules: Any, contract: SimpleNamespace) -> None:
+    assert rules.closing(3, 3, 8) == contract.STATUS_OK
+    assert rules.closing(2, 3, 8) == contract.STATUS_EXISTS
+    assert rules.closing(4, 3, 8) == contract.STATUS_UNAVAILABLE
+    for wanted in (8, 9, 255):
+        assert rules.closing(wanted, 3, 8) == contract.STATUS_MALFORMED
+    assert rules.closing(7, 8, 8) == contract.STATUS_EXISTS
+
+
+# on the simulated kernel
+
+
+def test_bring_up_goes_from_the_highest_rank_down(machine: Make) -> None:
+    m = machine(sources={"selftest": IDLE})
+    m.boot()
+    assert m.lines[:4] == ["logd: ready", "rngd: ready", "init: ready", "init: phase bring-up decisions=0"]
+    assert not m.bring_up_open
+
+
+def test_latch_closes_after_ready_and_before_anything_below_runs(machine: Make) -> None:
+    watcher = 'import kernel\nkernel.console("bring-up open" if kernel.bring_up() else "bring-up closed")\n'
+    m = machine(sources={"selftest": watcher + IDLE, "selftest-peer": watcher + IDLE, "logd": watcher + FAULTY})
+    m.boot()
+    assert m.said("logd")[0] == "bring-up open"
+    m = machine(sources={"selftest": watcher + IDLE})
+    m.boot()
+    assert m.said("SELFTEST") == ["bring-up closed"]
+
+
+@pytest.mark.parametrize("name", ["logd", "rngd"])
+def test_service_that_faults_at_start_uses_up_its_restarts(machine: Make, name: str) -> None:
+    m = machine(sources={name: FAULTY})
+    m.boot()
+    allowed = m.process(name).row.restarts
+    assert m.process(name).incarnation == 1 + allowed
+    assert m.lines.count(f"kernel: fault label={name} why=exit value=9") == 1 + allowed
+    critical = "critical" in m.process(name).row.flags
+    assert m.exit_code == (m.contract.EXIT_CRITICAL_DIED if critical else m.contract.EXIT_SELFTEST_FAILED)
+    assert m.said("init") == [m.contract.LINE_UNAVAILABLE + name]
+
+
+def test_service_that_neither_answers_nor_stops_is_stopped(machine: Make) -> None:
+    m = machine(sources={"rngd": IDLE})
+    m.boot()
+    assert m.lines.count("init: not ready rngd") == 1 + m.process("rngd").row.restarts
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+
+
+def test_silent_device_ends_the_run_with_its_reason(machine: Make) -> None:
+    m = machine(device=Device(silent))
+    m.boot()
+    assert set(m.said("rngd")) == {m.contract.LINE_DEVICE_SILENT}
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+    assert m.now < m.contract.EDGE_DEADLINE_ALL_READY
+
+
+def test_default_system_goes_on_without_a_device(machine: Make) -> None:
+    """Nobody proves anything there; init never says ready, but the latch is closed all the same."""
+    m = machine("default", device=Device(healthy(), present=False))
+    m.boot()
+    assert m.exit_code is None
+    assert m.said("init") == ["unavailable rngd", "phase bring-up decisions=0"]
+    assert not m.bring_up_open
+    assert m.process("rngd").incarnation == 1
+
+
+@pytest.mark.parametrize("fault", ["FAULT_MEMORY", "FAULT_HUNG", "FAULT_KILLED"])
+def test_service_that_dies_later_is_restarted_and_ready_again(machine: Make, fault: str) -> None:
+    m = machine(sources={"selftest": IDLE})
+    m.boot()
+    m.crash("rngd", getattr(m.contract, fault))
+    m.run()
+    assert m.process("rngd").state == m.contract.STATE_RECEIVING
+    assert m.process("rngd").incarnation == 2
+    assert m.said("rngd") == ["ready", "ready"]
+    assert m.exit_code is None
+
+
+def test_two_deaths_at_once_are_both_seen(machine: Make) -> None:
+    m = machine(sources={"selftest": IDLE})
+    m.boot()
+    m.crash("logd", m.contract.FAULT_MEMORY)
+    m.crash("rngd", m.contract.FAULT_MEMORY)
+    m.run()
+    assert [m.process(name).incarnation for name in ("logd", "rngd")] == [2, 2]
+
+
+def test_critical_service_beyond_its_restarts_ends_the_system(machine: Make) -> None:
+    m = machine(sources={"selftest": IDLE})
+    m.boot()
+    for _ in range(m.process("logd").row.restarts):
+        m.crash("logd", m.contract.FAULT_MEMORY)
+        m.run()
+        assert m.exit_code is None
+    m.crash("logd", m.contract.FAULT_MEMORY)
+    m.run()
+    assert m.exit_code == m.contract.EXIT_CRITICAL_DIED
+
+
+@pytest.mark.parametrize("name", ["selftest", "selftest-peer"])
+def test_death_of_a_proof_ends_the_run(machine: Make, name: str) -> None:
+    m = machine(sources={"selftest": IDLE})
+    m.boot()
+    m.crash(name, m.contract.FAULT_MEMORY)
+    m.run()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+
+
+@pytest.mark.parametrize("stop", range(8))
+def test_run_ends_with_the_phase_that_was_asked_for(machine: Make, stop: int) -> None:
+    m = machine()
+    m.stop_phase = stop
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_OK
+    closed = [line for line in m.said("init") if line.startswith("phase")]
+    assert closed == [f"phase {name} decisions=0" for name in m.contract.PHASES.split()[: stop + 1]]
+
+
+def test_keep_leaves_the_machine_running(machine: Make) -> None:
+    m = machine()
+    m.flags = m.contract.FLAG_KEEP
+    m.boot()
+    assert m.exit_code is None
+    assert m.said("init")[-1] == "phase end decisions=0"
+    assert m.process("selftest").fault == m.contract.FAULT_EXIT
+
+
+def test_phase_out_of_turn_is_refused(machine: Make) -> None:
+    m = machine(sources={"selftest": "import kernel, caps\nkernel.exit(0)\n"})
+    m.boot()
+    asker = Asker(m)
+    op, handle = m.contract.OP_INIT_PHASE_DONE, asker.handle("INIT")
+    answers = [asker.ask(handle, op, bytes([phase])).status for phase in (0, 2, 8, 1, 1)]
+    contract = m.contract
+    assert answers == [
+        contract.STATUS_EXISTS,
+        contract.STATUS_UNAVAILABLE,
+        contract.STATUS_MALFORMED,
+        contract.STATUS_OK,
+        contract.STATUS_EXISTS,
+    ]
+
+
+def test_ps_states_what_the_kernel_states(machine: Make) -> None:
+    m = machine(sources={"selftest": "import kernel, caps\nkernel.exit(0)\n"})
+    m.boot()
+    asker = Asker(m)
+    row = m.process("rngd").row
+    answer = asker.ask(asker.handle("INIT"), m.contract.OP_INIT_PS, bytes([row.index]))
+    state, _, _, _, _, service_id, incarnation, rank, _, _ = struct.unpack("<IIQQQQIIII", answer.payload)
+    assert (state, service_id, incarnation, rank) == (m.contract.STATE_RECEIVING, row.service_id, 1, row.rank)
+    assert asker.ask(asker.handle("INIT"), m.contract.OP_INIT_PS, b"\xff").status == m.contract.STATUS_NOT_FOUND

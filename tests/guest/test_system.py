@@ -1,0 +1,126 @@
+"""The whole guest on the simulated kernel: the run says what the contract's markers say, and a broken service can't get by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from shims.device import MILLISECOND, Device, healthy, short
+from shims.machine import Machine
+
+from nexus import layout
+from nexus.contract.load import load_contract
+
+Make = Callable[..., Machine]
+MARKERS = load_contract(layout.contract_dir(layout.find_root())).markers
+# A rngd that answers without a device: the selftest has to see each of these.
+FAKE = """
+import struct, contract, server
+from wire import Refuse
+served = [0, 0, 0, 0]
+def on_get_entropy(count):
+    if count == 0:
+        raise Refuse(contract.STATUS_MALFORMED)
+    if count > 256:
+        raise Refuse(contract.STATUS_TOO_LARGE)
+    served[0] += 1
+    served[1] += count
+    served[2] += count
+    return {answer}
+def on_stats():
+    return struct.pack("<QQQQ", *served)
+server.serve({{
+    1: (on_get_entropy, contract.REQUEST_RNGD_GET_ENTROPY, 0),
+    2: (on_stats, contract.REQUEST_RNGD_STATS, 0),
+}}, "ready")
+"""
+
+
+def judged(m: Machine) -> list[str]:
+    """The lines that a marker row describes, in the order printed."""
+    described = [
+        re.escape(f"{row.label}: {row.text}") if row.text else f"{row.label}: {row.pattern}" for row in MARKERS
+    ]
+    return [line for line in m.lines if re.fullmatch("|".join(described), line)]
+
+
+@pytest.mark.parametrize(
+    "nature", [healthy(), short(1), short(16, after=20 * MILLISECOND)], ids=["whole", "bytes", "16"]
+)
+def test_run_says_every_marker_in_its_place(machine: Make, nature: object) -> None:
+    m = machine(device=Device(nature))
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_OK
+    seen = judged(m)
+    assert len(seen) == len(MARKERS)
+    for line, row in zip(seen, MARKERS, strict=True):
+        assert line == f"{row.label}: {row.text}" if row.text else re.fullmatch(f"{row.label}: {row.pattern}", line)
+    assert [line for line in m.lines if "FAIL" in line or "fault" in line] == []
+
+
+def test_bytes_taken_are_what_the_device_delivered(machine: Make) -> None:
+    device = Device(short(13))
+    m = machine(device=device)
+    m.boot()
+    (line,) = [text for text in m.said("SELFTEST") if text.startswith(m.contract.LINE_RNG_BYTES)]
+    assert int(line.removeprefix(m.contract.LINE_RNG_BYTES), 16) == device.delivered
+
+
+def test_texts_of_lines_agree_with_their_patterns() -> None:
+    contract = load_contract(layout.contract_dir(layout.find_root()))
+    (row,) = [row for row in MARKERS if row.name == "rng_bytes"]
+    assert re.fullmatch(row.pattern or "", contract.table("line")["rng_bytes"] + "0" * 16)
+
+
+FAKES = {
+    "constant": "bytes(count)",
+    "same block": "bytes((i * 37 + 11) & 255 for i in range(count))",
+    "one short": "__import__('binascii').unhexlify('%02x' % (served[0] & 255)) * (count - 1)",
+    "one more": "bytes(count + 1)",
+    "nothing": "None",
+    "refuses": "1 // 0",
+}
+
+
+@pytest.mark.parametrize("answer", FAKES.values(), ids=FAKES.keys())
+def test_false_entropy_fails_the_proof(machine: Make, answer: str) -> None:
+    m = machine(sources={"rngd": FAKE.format(answer=answer)})
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+    assert m.said("SELFTEST")[0].startswith("rng entropy FAIL ")
+    assert m.contract.MARK_RNG_ENTROPY not in m.said("SELFTEST")
+
+
+def test_peer_that_lies_about_its_attempts_fails_the_proof(machine: Make) -> None:
+    peer = """
+import struct, contract, server
+server.serve({1: (lambda what: struct.pack("<HHH", 64, 63, 0), contract.REQUEST_SELFTEST_PEER_TRY, 0)})
+"""
+    m = machine(sources={"selftest-peer": peer})
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+    assert m.said("SELFTEST")[-1].startswith("rng window fenced FAIL ")
+
+
+def test_peer_with_the_device_is_found_out(machine: Make) -> None:
+    """Were one capability of rngd's in the peer's table, one attempt would meet another status."""
+    m = machine(sources={"selftest": "import kernel, caps\nkernel.wait(caps.NOTIFICATION)\n"})
+    m.boot()
+    driver, peer = m.process("rngd"), m.process("selftest-peer")
+    handle = m.handle("rngd", "QUEUE_RNG_0")
+    peer.caps[m.contract.HANDLE_BOOT + 40] = driver.caps[handle]
+    m.driver = peer
+    m.sources.clear()
+    m.process("selftest").state = m.contract.STATE_SUSPENDED
+    m.start("selftest")
+    m.run()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+
+
+def test_handler_that_breaks_answers_unavailable_and_says_so(machine: Make) -> None:
+    source = 'import server\nserver.serve({1: (lambda what: 1 // 0, "<B", 0)})\n'
+    m = machine(sources={"selftest-peer": source})
+    m.boot()
+    assert m.said("selftest-peer") == ["handler fault op=01 ZeroDivisionError"]
+    assert m.said("SELFTEST")[-1] == "rng window fenced FAIL refused status=05"
