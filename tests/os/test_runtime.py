@@ -18,6 +18,7 @@ from elftools.elf.sections import SymbolTableSection
 from nexus.contract.load import load_contract
 from nexus.image.build import build_image
 from nexus.image.inspect import forbidden_symbols, is_forbidden
+from nexus.image.modules import BUILTIN, SHELL_BUILTIN
 from nexus.image.runtime import build_runtime
 from nexus.layout import contract_dir, find_root
 from nexus.plugin import Boot
@@ -93,6 +94,15 @@ def test_service_holds_nothing_forbidden_that_the_shell_has(service: Path, shell
     in_shell = {name.partition(".")[0] for name in symbols(shell)} & forbidden
     never = {name for name in forbidden if name.startswith(("crypto_sign_", "randombytes"))}
     assert in_shell == forbidden - never - NOWHERE
+
+
+def test_builder_knows_exactly_the_modules_that_are_built_in(service: Path, shell: Path) -> None:
+    for elf, known in ((service, BUILTIN), (shell, SHELL_BUILTIN)):
+        names = symbols(elf)
+        tables = {
+            name.removeprefix("mp_module_").removesuffix("_globals") for name in names if name.endswith("_globals")
+        }
+        assert tables == known
 
 
 def test_no_segment_is_writable_and_executable(service: Path) -> None:

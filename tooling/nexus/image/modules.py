@@ -15,8 +15,8 @@ from nexus.errors import BuildError
 from nexus.recipe.fields import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
-BUILTIN = frozenset("array binascii builtins collections crypto errno gc io kernel micropython struct sys".split())
-SHELL_BUILTIN = BUILTIN | frozenset("json math os random re time uctypes".split())
+BUILTIN = frozenset("array binascii builtins collections crypto errno gc kernel micropython struct sys".split())
+SHELL_BUILTIN = BUILTIN | frozenset("cmath heapq io json math random re repl uctypes".split())
 GENERATED = ("contract", "caps")  # written for each process
 
 
