@@ -102,7 +102,7 @@ def test_builder_knows_exactly_the_modules_that_are_built_in(service: Path, shel
         tables = {
             name.removeprefix("mp_module_").removesuffix("_globals") for name in names if name.endswith("_globals")
         }
-        assert tables == known
+        assert tables - {"mp_builtin"} == known  # that one is the function globals()
 
 
 def test_no_segment_is_writable_and_executable(service: Path) -> None:
