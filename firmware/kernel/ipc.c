@@ -313,7 +313,7 @@ static status_t answer(struct process *p, uint64_t word) {
     }
     caller->frame.x[REG_A1] = (length + payload_bytes) | (uint64_t)(count + grants) << WORD_CAPS;
     cap_clear(p, cap);
-    p->serving = NOBODY;
+    if (p->serving == caller->index) p->serving = NOBODY;
     caller->server = NOBODY;
     sched_wake(caller, E_OK);
     return E_OK;
