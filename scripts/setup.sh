@@ -100,41 +100,6 @@ sizes() {
         paste -sd, | sed 's/,/, /' | grep . || echo "$1"
 }
 
-# Sets $as_root to what runs a command as root, or says the one line to paste and gives up.
-gain_root() {
-    if [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif have sudo && sudo -n true 2>/dev/null; then
-        as_root='sudo -n'
-    elif have sudo && [ -t 0 ] && [ -t 2 ]; then
-        as_root=sudo
-        say 'sudo may ask for your password now, for apt-get and nothing else'
-    else
-        say 'installing them takes root, which cannot be had here. Run this line, then the same command again:'
-        line="apt-get update && apt-get install -y --no-install-recommends $packages"
-        if have sudo; then line="sudo sh -c '$line'"; else line="su -c '$line'"; fi
-        printf '    %s\n' "$line" >&2
-        exit 3
-    fi
-}
-
-# On a terminal apt shows its own progress; in a log only its last words count, and only if it fails.
-apt() {
-    set -- env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
-    if [ -t 2 ]; then $as_root "$@" </dev/null >&2; return; fi
-    $as_root "$@" </dev/null >"$notes/.venv.log" 2>&1 && return
-    tail -n 20 "$notes/.venv.log" >&2
-    return 1
-}
-
-# What apt itself expects, if it has package lists already; else what was measured on an empty Debian 12.
-# shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
-sizes() {
-    LC_ALL=C apt-get install --assume-no --no-install-recommends -o Debug::NoLocking=true $packages 2>/dev/null |
-        sed -n 's/^Need to get \([^,]*\) of archives.*/\1 to download/p; s/^After this operation, \(.*\) of additional.*/\1 on disk/p' |
-        paste -sd, | sed 's/,/, /' | grep . || echo "$1"
-}
-
 # shellcheck disable=SC2086  # package names hold no spaces; the list is meant to be split
 install_packages() {
     printf '%s\n' "$list" >"$notes/.venv.apt" # removed once done: dpkg may hold half of it if this is cut off
@@ -183,7 +148,7 @@ pip() {
 }
 
 make_venv() {
-    say 'installing the Python packages into .venv (about 60 MB to download, 190 MB on disk)'
+    say 'installing the Python packages into .venv (about 45 MB to download, 190 MB on disk)'
     rm -rf "$root/.venv" || die "cannot remove the old $root/.venv; who owns it?"
     python=$(find_python)
     "$python" -m venv "$root/.venv" >&2 || die "could not make a virtual environment in $root/.venv"
