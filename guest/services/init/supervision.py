@@ -26,8 +26,9 @@ def by_rank(rows):
     return sorted((Child(row) for row in rows), key=_start_order)
 
 
+# Equals by index: MicroPython's sort does not keep their order.
 def _start_order(child):
-    return -child.rank
+    return -child.rank, child.index
 
 
 # (action, exit code) for a child that stopped with this fault. A restart is charged at once.
