@@ -113,3 +113,17 @@ def _show(manifest: Manifest, findings: list[Finding]) -> None:
         click.echo(f"{'FAILED' if finding.problems else 'ok':<6}  {finding.check}")
         for problem in finding.problems:
             click.echo(f"        {problem}")
+
+
+@click.command("new-service")
+@click.argument("name")
+@click.option("--system", default="default", show_default=True, help="The recipe that gets the row.")
+def new_service(name: str, system: str) -> None:
+    """Write a service NAME that builds, boots and passes its test at once."""
+    from nexus.image.service import new_service as write
+
+    root = layout.find_root()
+    for path in write(name, system, root):
+        click.echo(path.relative_to(root))
+    click.echo(f"\ntry it:       ./scripts/just test-host -k {name} && ./scripts/nexus run --until '{name}: '")
+    click.echo(f'let it serve: add "{name}" to the `calls` of a process in recipes/systems')
