@@ -6,13 +6,12 @@ Owned by the session. Never leaves a task or a thread behind, and says "the mach
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import socket
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from qemu.qmp import ExecuteError, Message, QMPClient, QMPError
+from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
 
 from nexus.errors import DeadlineError, MachineError
 
@@ -20,6 +19,7 @@ T = TypeVar("T")
 # How qemu.qmp says that the other side is gone: each in its place, all the same news.
 ENDED = (QMPError, EOFError, ConnectionError)
 Event = dict[str, Any]
+GRACE = 5.0
 
 
 class Qmp:
@@ -33,8 +33,8 @@ class Qmp:
         self._thread = threading.Thread(target=self._loop.run_forever, name="nexus-qmp", daemon=True)
         self._thread.start()
         try:
-            self._run(self._connect(channel), "connect", timeout)
-        except MachineError:
+            self._run(self._connect(channel, timeout), "connect", timeout + GRACE)
+        except (MachineError, DeadlineError):
             self.close()
             raise
 
@@ -58,16 +58,18 @@ class Qmp:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(timeout)
-        except concurrent.futures.TimeoutError as error:
+        except TimeoutError as error:
             future.cancel()
-            raise DeadlineError(f"QMP {what}: no answer in {timeout:g} s") from error
+            raise DeadlineError(f"QMP {what}: no answer in time") from error
         except ExecuteError as error:
             raise MachineError(f"QMP {what}: {error}") from error
         except ENDED as error:
             raise MachineError(f"QMP {what}: the machine ended") from error
 
-    async def _connect(self, channel: socket.socket) -> None:
-        await self._client.connect(channel)
+    async def _connect(self, channel: socket.socket, timeout: float) -> None:
+        # The deadline is in here, since a connect that is cancelled from outside can't be disconnected (an assertion fails).
+        async with asyncio.timeout(timeout):
+            await self._client.connect(channel)
         self._events = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -79,6 +81,8 @@ class Qmp:
         if self._events is not None:
             self._events.cancel()
             await asyncio.gather(self._events, return_exceptions=True)
+        if self._client.runstate is Runstate.IDLE:
+            return
         try:
             await self._client.disconnect()
         except ENDED:
