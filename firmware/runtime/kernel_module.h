@@ -31,7 +31,8 @@ static inline uint64_t u64_at(size_t index, size_t count, const mp_obj_t *args) 
 static inline uint64_t bounded_at(size_t index, size_t count, const mp_obj_t *args, uint64_t limit) {
     return bounded(arg_at(index, count, args), limit);
 }
-static inline mp_obj_t int_from(uint64_t value) { return mp_obj_new_int_from_ull(value); }
+/* A small int, without heap, below 2^62 (mp_obj_new_int_from_ull would always allocate). */
+static inline mp_obj_t int_from(uint64_t value) { return mp_obj_new_int_from_uint(value); }
 
 /* Writable view of memory that the kernel mapped; never of the heap. */
 mp_obj_t view_of(void *address, size_t bytes, bool writable);

@@ -7,6 +7,7 @@
 #include "py/builtin.h"
 #include "py/cstack.h"
 #include "py/gc.h"
+#include "py/pystack.h"
 #include "py/runtime.h"
 #include "shared/runtime/gchelper.h"
 #include "user.h"
@@ -16,7 +17,10 @@ enum {
     EXIT_STATUS_UNCAUGHT = 1,
     EXIT_STATUS_BROKEN = 2, /* the interpreter itself gave up */
     STACK_BYTES_DEFAULT = 16384, /* where the kernel states none; a guard page lies below in any case */
+    FRAME_BYTES = 12288, /* for frames of Python functions, of some 200 bytes each; full: RuntimeError */
 };
+
+static uint64_t frames[FRAME_BYTES / sizeof(uint64_t)];
 
 /* Where the innermost frame stood: (file, line, block) triples are appended from the inside out. */
 static void report_uncaught(mp_obj_t exception) {
@@ -57,6 +61,7 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     mp_cstack_init_with_top((void *)VA_STACK_TOP, stack_bytes ? stack_bytes : STACK_BYTES_DEFAULT);
     console_init(console);
     kernel_module_init(incarnation, bring_up);
+    mp_pystack_init(frames, frames + MP_ARRAY_SIZE(frames));
     gc_init(heap, (uint8_t *)heap + heap_bytes);
     mp_init();
     rom_mount(romfs, romfs_bytes);

@@ -25,11 +25,13 @@
 
 /* ---- Memory and speed ---- */
 #define MICROPY_ENABLE_GC               (1)
+#define MICROPY_ENABLE_PYSTACK          (1) /* frames of Python functions take no heap: calls allocate nothing */
 #define MICROPY_STACK_CHECK             (1)
 #define MICROPY_STACK_CHECK_MARGIN      (4096) /* what C below the last check may take: signature verification is deepest */
 #define MICROPY_OPT_COMPUTED_GOTO       (1)
 #define MICROPY_OPT_LOAD_ATTR_FAST_PATH (1)
 #define MICROPY_OPT_MAP_LOOKUP_CACHE    (1)
+#define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (512)
 #define MICROPY_OPT_MPZ_BITWISE         (1)
 #define MICROPY_USE_INTERNAL_ERRNO      (1)
 #define MICROPY_USE_INTERNAL_PRINTF     (0)
