@@ -23,7 +23,7 @@ def line(text: str) -> Line | Malformed:
         ("logd| more", "logd", "more", True),
         ("SELFTEST: x: y", "SELFTEST", "x: y", False),
         ("selftest-peer: ok", "selftest-peer", "ok", False),
-        ("rngd: logd: ready", "rngd", "logd: ready", False),
+        ("rngd: logd: hello", "rngd", "logd: hello", False),
         ("app:weather: hi", "app:weather", "hi", False),
         (r"logd: \x07\\", "logd", r"\x07\\", False),
     ],
