@@ -113,6 +113,7 @@ static status_t write_features(struct device *d, uint64_t value) {
     uint32_t window = d->driver_features_sel ? (uint32_t)(allowed >> 32) : (uint32_t)allowed;
     if (value & ~(uint64_t)window || d->status & VIRTIO_STATUS_FEATURES_OK) return E_BAD_ARGUMENT;
     if (d->driver_features_sel) d->version_1 = value & 1;
+    set_reg(d, VIRTIO_REG_DRIVER_FEATURES_SEL, d->driver_features_sel); /* a reset may have moved the device's */
     set_reg(d, VIRTIO_REG_DRIVER_FEATURES, (uint32_t)value);
     return E_OK;
 }
