@@ -88,7 +88,7 @@ uint32_t count_caps(uint8_t type, uint16_t object);      /* in all tables */
 /* --- checks --- */
 
 void check_invariants(void);   /* invariants.c; after every system call and event too */
-bool check_frames(void);       /* frames.c: every frame is where its type says */
+void check_frames(void);       /* cases_frames.c: every page that a process maps is of a type and an owner that may be there */
 void host_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 #define FAIL(...) host_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(condition) do { if (!(condition)) FAIL("%s", #condition); } while (0)
