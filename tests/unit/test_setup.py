@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -238,17 +239,23 @@ def test_failed_pip_shows_its_words_and_can_be_repeated(clone: Clone) -> None:
     assert clone.run("a").returncode == 7
 
 
+def interrupt(process: subprocess.Popen[str], begun: Callable[[], bool]) -> str:
+    """Ctrl-C, again if need be: a shell that is just starting a program loses the first one."""
+    deadline = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < deadline:
+        if begun():
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    return process.communicate(timeout=20)[1]
+
+
 def test_interrupted_set_up_can_be_repeated(clone: Clone) -> None:
     (clone.stubs / "pip-hangs").touch()
     argv = [str(clone.path / "scripts" / "setup.sh")]
     with subprocess.Popen(
         argv, env=clone.environ, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        deadline = time.monotonic() + 20
-        while not clone.calls("[install]") and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.communicate(timeout=20)[1]
+        said = interrupt(process, lambda: bool(clone.calls("[install]")))
     assert (process.returncode, "interrupted" in said) == (130, True)
     assert not (clone.path / ".venv/ready").exists()
     (clone.stubs / "pip-hangs").unlink()
