@@ -10,7 +10,6 @@ from wire import Refuse
 
 PAYLOAD = contract.WIRE_REPLY_HEADER  # where a handler that returns a count has put its payload in kernel.buffer
 _INDEX_BITS = (1 << contract.BADGE_FACET_SHIFT) - 1
-_NO_WINDOW = (0, 0, 0)
 
 
 # Result of a handler: the kernel appends these bytes of the driver's DMA window to the reply and wipes them.
@@ -47,10 +46,12 @@ class _Ready:
 # Answer the request in the buffer, then receive the next message.
 def _answer(table, length):
     reply = kernel.handle()
-    op, nonce = wire.peek_request(length)
-    status, count, window = _result(table, op, length)
+    op, nonce, payload = wire.read_request(length)
+    status, count, window = _result(table, op, payload)
     size = wire.write_reply(op, nonce, status, count)
     try:
+        if window is None:
+            return kernel.reply_recv(reply, size, caps.ENDPOINT)
         return kernel.reply_recv(reply, size, caps.ENDPOINT, 0, 0, 0, 0, *window)
     except kernel.Error as error:
         if error.args[0] != contract.E_CALLER_GONE:
@@ -66,45 +67,40 @@ def _refuse_unsent(reply, op, nonce):
         pass  # the caller is gone: nobody is left to be told
 
 
-# (status, bytes of payload in place, DMA window to append) for one request.
-def _result(table, op, length):
+# (status, bytes of payload in place, DMA window to append or None) for one request.
+def _result(table, op, payload):
     try:
-        return (contract.STATUS_OK,) + _place(_dispatch(table, op, length))
+        result = _dispatch(table, op, payload)
+        if result is None:
+            return contract.STATUS_OK, 0, None
+        if isinstance(result, int):
+            return contract.STATUS_OK, result, None
+        if isinstance(result, tuple):
+            return contract.STATUS_OK, 0, result
+        kernel.buffer[PAYLOAD : PAYLOAD + len(result)] = result
+        return contract.STATUS_OK, len(result), None
     except Refuse as refusal:
-        return refusal.status, 0, _NO_WINDOW
+        return refusal.status, 0, None
     # A bug of ours must not become the caller's way to stop the service.
     except Exception as fault:  # noqa: BLE001
         kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
-        return contract.STATUS_UNAVAILABLE, 0, _NO_WINDOW
+        return contract.STATUS_UNAVAILABLE, 0, None
 
 
-def _dispatch(table, op, length):
-    payload = wire.read_request(length)
-    row = table.get(op)
-    if row is not None:
-        values = wire.unpack(row[1], payload)
-        if values is None:
-            raise Refuse(contract.STATUS_MALFORMED)
-    _check_facet(contract.BADGE_FACET_ANY if row is None else row[2])
-    if row is None:
-        raise Refuse(contract.STATUS_UNSUPPORTED)
+# The one order of checks. The badge was given to one process for one facet; in other hands it is worth nothing.
+def _dispatch(table, op, payload):
+    row = table.get(op, _UNKNOWN)
+    values = None if payload is None else wire.unpack(row[1], payload)
+    if values is None:
+        raise Refuse(contract.STATUS_MALFORMED)
+    badge = kernel.badge()
+    if badge >> contract.BADGE_FACET_SHIFT != row[2] or badge & _INDEX_BITS != kernel.sender():
+        raise Refuse(contract.STATUS_DENIED)
     return row[0](*values)
 
 
-# The badge was given to one process for one facet; a badge in other hands is worth nothing.
-def _check_facet(wanted):
-    badge = kernel.badge()
-    if badge >> contract.BADGE_FACET_SHIFT != wanted or badge & _INDEX_BITS != kernel.sender():
-        raise Refuse(contract.STATUS_DENIED)
+def _on_unknown(_payload):
+    raise Refuse(contract.STATUS_UNSUPPORTED)
 
 
-# Put a handler's result where the reply's payload goes.
-def _place(result):
-    if result is None:
-        return 0, _NO_WINDOW
-    if isinstance(result, int):
-        return result, _NO_WINDOW
-    if isinstance(result, tuple):
-        return 0, result
-    kernel.buffer[PAYLOAD : PAYLOAD + len(result)] = result
-    return len(result), _NO_WINDOW
+_UNKNOWN = (_on_unknown, "*", contract.BADGE_FACET_ANY)

@@ -56,24 +56,17 @@ def write_request(op, nonce, count):
     return contract.WIRE_REQUEST_HEADER + count
 
 
-# (op, nonce) as far as the message goes, so that even a malformed one gets its own nonce back.
-def peek_request(length):
-    op = kernel.buffer[1] if length > 1 else 0
-    if length < contract.WIRE_REQUEST_HEADER:
-        return op, 0
-    return op, struct.unpack_from("<I", kernel.buffer, 4)[0]
-
-
-# The payload of a request; raises when the frame is not exactly one.
+# (op, nonce, payload) of the message in the buffer; the payload is None when it is not exactly one request. Even then the
+# nonce is given as far as the message goes, so that the refusal bears it.
 def read_request(length):
-    if length < contract.WIRE_REQUEST_HEADER or length > contract.IPC_DATA_BYTES:
-        raise Refuse(contract.STATUS_MALFORMED)
-    version, op, count, _ = struct.unpack_from(_REQUEST, kernel.buffer)
+    if length < contract.WIRE_REQUEST_HEADER:
+        return kernel.buffer[1] if length > 1 else 0, 0, None
+    version, op, count, nonce = struct.unpack_from(_REQUEST, kernel.buffer)
     if version != contract.WIRE_VERSION or op & contract.WIRE_REPLY_BIT:
-        raise Refuse(contract.STATUS_MALFORMED)
+        return op, nonce, None
     if count != length - contract.WIRE_REQUEST_HEADER:
-        raise Refuse(contract.STATUS_MALFORMED)
-    return kernel.buffer[contract.WIRE_REQUEST_HEADER : length]
+        return op, nonce, None
+    return op, nonce, kernel.buffer[contract.WIRE_REQUEST_HEADER : length]
 
 
 # Head a reply whose payload is in place already; how long the message is.
