@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus.errors import BuildError
-from nexus.recipe.fields import did_you_mean
+from nexus.recipe.raw import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
 BUILTIN = frozenset("array binascii builtins collections crypto errno gc kernel micropython struct sys".split())

@@ -12,9 +12,9 @@ from nexus import layout
 from nexus.contract.load import Contract
 from nexus.recipe import fields, graph, memory
 from nexus.recipe.assemble import Resolved, assemble
-from nexus.recipe.fields import DeviceRow, Problems, ProcessRow, did_you_mean
+from nexus.recipe.fields import DeviceRow, Problems, ProcessRow
 from nexus.recipe.model import PAGE, RUNTIMES, Edge, System, pages, service_id
-from nexus.recipe.raw import RawSystem, find_recipe, load_raw
+from nexus.recipe.raw import RawSystem, did_you_mean, find_recipe, load_raw
 
 KERNEL_LABEL = "kernel"
 
@@ -22,7 +22,7 @@ KERNEL_LABEL = "kernel"
 def load_system(name: str, root: Path, contract: Contract) -> System:
     """The checked system of that name: a recipe of the clone, or a path to one."""
     systems = layout.systems_dir(root)
-    path = Path(name).absolute() if name.endswith(".toml") else find_recipe(name, [systems])
+    path = Path(name).absolute() if name.endswith(".toml") else find_recipe(name, systems)
     return check_system(load_raw(path, systems, root), contract, root)
 
 

@@ -5,7 +5,6 @@ Called by check.py; collects every problem instead of stopping at the first. Kno
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from nexus.errors import RecipeError
 from nexus.recipe.model import PAGE
-from nexus.recipe.raw import RawTable, Where
+from nexus.recipe.raw import RawTable, Where, did_you_mean
 
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 TIMES = {"us": 1, "ms": 1_000, "s": 1_000_000}
@@ -38,12 +37,6 @@ class Problems:
     def raise_if_any(self) -> None:
         if self.messages:
             raise RecipeError("\n".join(self.messages))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest known name as the tail of a message, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)

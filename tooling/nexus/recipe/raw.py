@@ -5,8 +5,10 @@ Called by check.py. Knows the shape of a recipe (top level, [[process]], [device
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,13 +63,18 @@ class RawSystem:
     files: list[Path]
 
 
-def find_recipe(name: str, folders: list[Path]) -> Path:
-    """The recipe of that name in the first folder that has one."""
-    for folder in folders:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted(path.stem for folder in folders for path in folder.glob("*.toml"))
-    raise UsageError(f"no system {name!r}: found {', '.join(known) or 'none'}")
+def find_recipe(name: str, systems: Path) -> Path:
+    """The recipe of a system."""
+    known = {path.stem: path for path in systems.glob("*.toml")}
+    if name not in known:
+        raise UsageError(f"system {name!r}: expected one of {', '.join(sorted(known))}{did_you_mean(name, known)}")
+    return known[name]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as the tail of a message, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def load_raw(path: Path, systems: Path, root: Path) -> RawSystem:
@@ -85,7 +92,7 @@ def _load(path: Path, systems: Path, root: Path, above: tuple[Path, ...]) -> Raw
         raise RecipeError(f"{shown}:{line[1] if line else 1}: {error}") from error
     lines = index_lines(text)
     raw = _base(data, path, systems, root, (*above, path), Where(shown, lines.get(("base",), 1)))
-    raw.name = path.stem
+    raw.name, raw.top.where = path.stem, Where(shown, 1)
     raw.files.append(path)
     _merge(raw, data, lines, shown)
     return raw
@@ -97,10 +104,12 @@ def _base(
     name = data.get("base")
     if name is None:
         return RawSystem(path.stem, RawTable("", Where(where.file, 1)), {}, {}, [])
-    try:
-        found = find_recipe(str(name), [path.parent, systems])
-    except UsageError as error:
-        raise RecipeError(f"{where}: base: {error.message}") from error
+    folders = [path.parent, systems]
+    known = {recipe.stem: recipe for folder in reversed(folders) for recipe in folder.glob("*.toml")}
+    found = known.get(str(name))
+    if found is None:
+        expected = "the name of a recipe beside this one or in recipes/systems"
+        raise RecipeError(f"{where}: base: found {name!r}, expected {expected}{did_you_mean(str(name), known)}")
     if found in above:
         raise RecipeError(f"{where}: base: found {name!r}, which is built on this recipe, expected no circle")
     return _load(found, systems, root, above)
