@@ -149,6 +149,16 @@ def test_signatures_are_verified():
     assert not crypto.verify(_KEY + b"\x00", b"\x72", _SIGNATURE)
 
 
+def _verify_ever_deeper(depth):
+    assert crypto.verify(_KEY, b"\x72", _SIGNATURE)
+    return _verify_ever_deeper(depth + 1) + 1
+
+
+# C takes its stack unasked: below the last check of Python's there has to be enough for the deepest function.
+def test_deepest_c_function_fits_at_any_depth():
+    assert _raises(RuntimeError, _verify_ever_deeper, 0)
+
+
 def test_hashes_are_right():
     assert binascii.hexlify(crypto.sha256(b"abc"))[:16] == b"ba7816bf8f01cfea"
     assert binascii.hexlify(crypto.sha512(b"abc"))[:16] == b"ddaf35a193617aba"
@@ -207,6 +217,7 @@ _CASES = (
     test_arguments_are_checked_before_the_kernel_is_asked,
     test_clocks_run,
     test_signatures_are_verified,
+    test_deepest_c_function_fits_at_any_depth,
     test_hashes_are_right,
     test_boxes_open_only_unchanged,
     test_wipe_leaves_nothing,
