@@ -76,7 +76,7 @@ status_t cap_derive(const struct cap *from, uint64_t badge, uint32_t rights, str
     *made = *from;
     made->rights = (uint8_t)rights;
     made->badge = badge;
-    if (owner && from->type == OBJ_ENDPOINT) made->seen = processes[endpoints[from->object].owner].incarnation;
+    if (owner) made->seen = from->type == OBJ_ENDPOINT ? processes[endpoints[from->object].owner].incarnation : processes[from->object].life;
     return E_OK;
 }
 

@@ -347,7 +347,9 @@ status_t ipc_notify(struct process *p) {
     struct cap *cap;
     status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_NOTIFICATION, RIGHT_CALL, &cap);
     if (status != E_OK) return status;
-    ipc_signal(&processes[cap->object], cap->badge);
+    struct process *target = &processes[cap->object];
+    if (cap->seen != target->life) return E_PEER_DIED; /* another app has its slot now */
+    ipc_signal(target, cap->badge);
     return E_OK;
 }
 

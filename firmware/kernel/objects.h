@@ -27,7 +27,7 @@ struct cap {
     uint16_t object;     /* number of the object; of a reply: the caller, or NOBODY once it is gone */
     uint32_t generation; /* 24 bits, never 0 */
     uint64_t badge;
-    uint32_t seen;       /* endpoint: the server's incarnation that this capability knows of */
+    uint32_t seen;       /* endpoint: the server's incarnation that this capability knows of; notification: its process's life */
     uint32_t next_free;
 };
 
@@ -83,6 +83,7 @@ struct process {
 
     /* Life. */
     uint32_t incarnation;
+    uint32_t life;       /* apps: which user of this slot it is; what was given to reach an earlier one is dead */
     uint32_t fault;
     uint64_t fault_value;
     uint64_t fault_pc;

@@ -85,6 +85,7 @@ static void fill_process(struct process *child, const struct spawn_request *r, u
     child->supervisor = supervisor;
     child->region = region;
     child->incarnation = 0;
+    child->life++;
     child->load_page = 0;
     child->cpu_ticks = child->share_used = 0;
     child->server = child->serving = NOBODY;
