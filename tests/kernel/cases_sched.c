@@ -1,0 +1,183 @@
+/*
+ * Who runs: the highest rank, turns among equals, a share for those who have one, a budget for servers; and time goes to whom it
+ * belongs.
+ */
+#include "host.h"
+
+enum { SLICE = LIMIT_SLICE_TICKS, PERIOD = LIMIT_SHARE_PERIOD_TICKS };
+
+/* Everybody but those named in the mask waits for a signal that never comes. */
+static void leave_ready(uint32_t mask) {
+    boot();
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) {
+        while (!(mask >> i & 1) && outcome(proc(i)) != BLOCKED) sys(proc(i), SYS_WAIT, H_NOTE);
+        proc(i)->since_recv = 0;
+    }
+    sched_timer();
+    sched_run();
+}
+
+static struct process *next(uint64_t ticks) {
+    tick(ticks);
+    sched_run();
+    check_invariants();
+    return current;
+}
+
+CASE(the_highest_rank_runs) {
+    leave_ready(1 << LOW | 1 << CLIENT);
+    CHECK(current == proc(CLIENT));
+    ipc_signal(proc(SERVER), 1);
+    sched_run();
+    CHECK(current == proc(SERVER));
+    CHECK(proc(CLIENT)->queued);
+    CHECK_EQ(sys(proc(SERVER), SYS_WAIT, H_NOTE), BLOCKED);
+    sched_run();
+    CHECK(current == proc(CLIENT));
+}
+
+CASE(a_lower_rank_waits_however_long) {
+    leave_ready(1 << LOW | 1 << CLIENT);
+    for (uint32_t i = 0; i < 500; i++) CHECK(next(SLICE) == proc(CLIENT));
+}
+
+CASE(equals_take_turns) {
+    leave_ready(1 << CLIENT | 1 << TWIN);
+    uint32_t turns[2] = {0};
+    for (uint32_t i = 0; i < 100; i++) {
+        struct process *before = current;
+        CHECK(next(SLICE) != before);
+        turns[current == proc(TWIN)]++;
+    }
+    CHECK_EQ(turns[0], 50);
+    CHECK_EQ(turns[1], 50);
+}
+
+CASE(who_is_interrupted_by_a_higher_rank_goes_on_with_its_turn) {
+    leave_ready(1 << CLIENT | 1 << TWIN);
+    struct process *turn = current;
+    ipc_signal(proc(SERVER), 1);
+    sched_run();
+    CHECK_EQ(sys(proc(SERVER), SYS_WAIT, H_NOTE), BLOCKED);
+    sched_run();
+    CHECK(current == turn);
+}
+
+CASE(cpu_time_is_charged_to_who_used_it) {
+    leave_ready(1 << CLIENT | 1 << LOW);
+    uint64_t client = proc(CLIENT)->cpu_ticks, low = proc(LOW)->cpu_ticks;
+    next(300);
+    CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 300);
+    host_time += 40;
+    CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE), BLOCKED);
+    CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 340);
+    sched_run();
+    CHECK(current == proc(LOW));
+    next(500);
+    CHECK_EQ(proc(LOW)->cpu_ticks, low + 500);
+    CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 340);
+}
+
+CASE(a_share_is_what_one_gets_of_a_period) {
+    leave_ready(1 << LOW);
+    uint64_t begun = host_time, used = proc(LOW)->cpu_ticks;
+    for (uint32_t i = 0; i < 1000; i++) {
+        CHECK(current == proc(LOW));
+        next(SLICE); /* when LOW has used its share up, the machine idles until the next period */
+    }
+    uint64_t ticks = host_time - begun, got = proc(LOW)->cpu_ticks - used;
+    CHECK(got * 1000 <= ticks * TEST_SHARE * 105 / 100 && got * 1000 >= ticks * TEST_SHARE * 90 / 100);
+    CHECK(sched_idle_ticks() >= ticks * 7 / 10);
+}
+
+CASE(waking_does_not_get_around_the_share) {
+    leave_ready(1 << LOW | 1 << ROOT);
+    proc(LOW)->share_used = PERIOD;
+    CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
+    ipc_signal(proc(LOW), 1);
+    CHECK(proc(LOW)->throttled && !proc(LOW)->queued);
+    CHECK_EQ(outcome(proc(LOW)), E_OK);
+    tick(PERIOD);
+    CHECK(proc(LOW)->queued || current == proc(LOW));
+}
+
+CASE(what_a_server_does_for_a_caller_is_paid_by_the_callers_share) {
+    leave_ready(1 << LOW | 1 << SERVER);
+    CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
+    uint64_t paid = proc(LOW)->share_used;
+    CHECK_EQ(call(proc(LOW), H_SERVER), BLOCKED);
+    CHECK(current == proc(SERVER));
+    host_time += 700;
+    CHECK_EQ(reply(proc(SERVER), got_reply(proc(SERVER))), E_OK);
+    sched_account(host_time);
+    CHECK_EQ(proc(LOW)->share_used, paid + 700);
+    CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
+}
+
+/* --- the budget of a server --- */
+
+static void spin(struct process *p, uint64_t ticks) {
+    CHECK_EQ(sys(p, SYS_TIME), E_OK);
+    for (; ticks >= SLICE && p->state == STATE_READY; ticks -= SLICE) tick(SLICE);
+}
+
+CASE(a_server_that_spins_is_stopped_as_hung) {
+    leave_ready(1 << MIDDLE | 1 << CLIENT);
+    CHECK_EQ(call(proc(CLIENT), H_MIDDLE), BLOCKED);
+    CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
+    spin(proc(MIDDLE), TEST_BUDGET);
+    CHECK_EQ(proc(MIDDLE)->state, STATE_READY);
+    spin(proc(MIDDLE), 2 * SLICE);
+    CHECK_EQ(proc(MIDDLE)->state, STATE_STOPPED);
+    CHECK_EQ(proc(MIDDLE)->fault, FAULT_HUNG);
+    CHECK_EQ(outcome(proc(CLIENT)), E_PEER_DIED);
+    CHECK_EQ(outcome(proc(ROOT)), E_OK); /* its supervisor was waiting for just that */
+    CHECK_EQ(reg(proc(ROOT), 1), 1 << MIDDLE);
+}
+
+CASE(each_request_has_the_whole_budget) {
+    leave_ready(1 << MIDDLE | 1 << CLIENT);
+    for (uint32_t i = 0; i < 10; i++) {
+        CHECK_EQ(call(proc(CLIENT), H_MIDDLE, .within = 10 * TEST_BUDGET), BLOCKED);
+        CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
+        spin(proc(MIDDLE), TEST_BUDGET - 2 * SLICE);
+        CHECK_EQ(reply(proc(MIDDLE), got_reply(proc(MIDDLE))), E_BAD_HANDLE); /* the registers hold the time now */
+        uint32_t slot = proc(CLIENT)->reply_slot;
+        CHECK_EQ(reply(proc(MIDDLE), cap_handle(proc(MIDDLE), &proc(MIDDLE)->caps[slot])), E_OK);
+    }
+}
+
+CASE(a_server_that_only_waits_is_not_hung) {
+    leave_ready(1 << MIDDLE);
+    for (uint32_t i = 0; i < 200; i++) {
+        spin(proc(MIDDLE), SLICE);
+        CHECK_EQ(receive_until(proc(MIDDLE), 0, host_time + SLICE), BLOCKED);
+        tick(SLICE);
+        CHECK_EQ(outcome(proc(MIDDLE)), E_DEADLINE);
+    }
+}
+
+CASE(asking_in_vain_does_not_renew_the_budget) {
+    leave_ready(1 << MIDDLE);
+    for (uint32_t i = 0; i < 100 && proc(MIDDLE)->state == STATE_READY; i++) {
+        spin(proc(MIDDLE), SLICE);
+        if (proc(MIDDLE)->state == STATE_READY) CHECK_EQ(receive_until(proc(MIDDLE), 0, host_time), E_DEADLINE);
+    }
+    CHECK_EQ(proc(MIDDLE)->fault, FAULT_HUNG);
+}
+
+CASE(who_has_no_budget_is_never_hung) {
+    leave_ready(1 << CLIENT);
+    spin(proc(CLIENT), 100 * TEST_BUDGET);
+    CHECK_EQ(proc(CLIENT)->state, STATE_READY);
+}
+
+CASE(deadlines_end_while_nobody_runs) {
+    leave_ready(1 << CLIENT);
+    CHECK_EQ(call(proc(CLIENT), H_SERVER, .within = 123456), BLOCKED);
+    uint64_t end = host_time + 123456;
+    sched_run();
+    CHECK(current == proc(CLIENT));
+    CHECK_EQ(outcome(proc(CLIENT)), E_DEADLINE);
+    CHECK_EQ(host_time, end);
+}
