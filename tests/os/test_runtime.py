@@ -19,7 +19,7 @@ from nexus.contract.load import load_contract
 from nexus.image.build import build_image
 from nexus.image.inspect import forbidden_symbols, is_forbidden
 from nexus.image.modules import BUILTIN, SHELL_BUILTIN
-from nexus.image.runtime import build_runtime
+from nexus.image.runtime import KINDS
 from nexus.layout import contract_dir, find_root
 from nexus.plugin import Boot
 
@@ -46,6 +46,7 @@ def test_every_case_holds_in_the_machine(boot: Boot) -> None:
     end = machine.wait()
     held = [line.rpartition(" ")[2] for line in machine.log.splitlines() if line.startswith("runtime: held ")]
     assert held == cases()
+    assert "prompt: answered 42" in machine.log.splitlines()
     assert end is not None
     assert end.code == CONTRACT.constants["EXIT_INIT_DIED"]
 
@@ -70,15 +71,19 @@ def test_printed_text_becomes_whole_lines(boot: Boot) -> None:
 
 
 @pytest.fixture(scope="module")
-def service() -> Path:
-    build_image("test-runtime", ROOT, lambda _: None)  # writes contract.h too
-    return build_runtime("service", ROOT, ROOT / "build", lambda _: None)
+def runtimes() -> dict[str, Path]:
+    build_image("test-runtime", ROOT, lambda _: None)
+    return {kind: ROOT / "build" / "runtime" / kind / f"{kind}.elf" for kind in KINDS}
 
 
-@pytest.fixture(scope="module")
-def shell(service: Path) -> Path:
-    del service
-    return build_runtime("shell", ROOT, ROOT / "build", lambda _: None)
+@pytest.fixture
+def service(runtimes: dict[str, Path]) -> Path:
+    return runtimes["service"]
+
+
+@pytest.fixture
+def shell(runtimes: dict[str, Path]) -> Path:
+    return runtimes["shell"]
 
 
 def symbols(elf: Path) -> dict[str, int]:

@@ -196,6 +196,13 @@ def test_each_way_to_leave_has_its_status():
         assert told[1:3] == (contract.FAULT_EXIT, status)
 
 
+# The other build of the interpreter compiles what is typed.
+def test_shell_runtime_has_a_prompt():
+    kernel.supervise(caps.SUPERVISE_PROMPT, contract.SUP_RESUME)
+    kernel.wait(caps.NOTIFICATION, kernel.time() + contract.LIMIT_TICK_HZ)
+    assert kernel.supervise(caps.SUPERVISE_PROMPT, contract.SUP_STATUS)[1:3] == (contract.FAULT_EXIT, 0)
+
+
 def test_printing_is_by_lines():
     print("one", end="")
     print(" line")
@@ -222,6 +229,7 @@ _CASES = (
     test_boxes_open_only_unchanged,
     test_wipe_leaves_nothing,
     test_each_way_to_leave_has_its_status,
+    test_shell_runtime_has_a_prompt,
     test_printing_is_by_lines,
 )
 for _case in _CASES:
