@@ -27,5 +27,5 @@ int sodium_is_zero(const unsigned char *bytes, const size_t count) {
     return 1 & ((seen - 1) >> 8);
 }
 
-/* A wrong length or the like inside libsodium is a bug of ours: an illegal instruction stops the process, visibly. */
+/* A wrong length or the like inside libsodium is a bug of ours: an instruction that no process may execute stops it. */
 _Noreturn void sodium_misuse(void) { __builtin_trap(); }

@@ -27,6 +27,7 @@ def expected_counts() -> list[str]:
         "ed25519-sign": 3 * len(TABLES["ed25519_sign"]),
         "ed25519-flips": flips,
         "ed25519-refuse": len(TABLES["ed25519_refuse"]),
+        "misuse": 1,
     }
     return [f"{name} cases={count}" for name, count in counts.items()]
 

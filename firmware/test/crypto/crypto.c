@@ -140,6 +140,17 @@ static void test_refuse(const struct ed25519_refuse_case *c) {
     check(!verifies(c->public_key.data, c->message, c->signature.data), c->name);
 }
 
+/* Wrong use of the library stops the process, and nothing else. */
+static void test_misuse(void) {
+    struct process_status told = {0};
+    uint64_t status, bits;
+    do status = nexus_supervise(CAP_SUPERVISE_MISUSE, SUP_RESUME, 0);
+    while (status == E_AGAIN);
+    nexus_wait(CAP_NOTIFICATION, nexus_time() + LIMIT_TICK_HZ, &bits);
+    status = nexus_supervise(CAP_SUPERVISE_MISUSE, SUP_STATUS, &told);
+    check(status == E_OK && told.state == STATE_STOPPED && told.fault == FAULT_INSTRUCTION, "misuse");
+}
+
 #define EACH(table, test) \
     for (size_t i = 0; i < COUNT(table); i++) test(&table[i])
 
@@ -162,6 +173,8 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     report("ed25519-flips");
     EACH(ed25519_refuse_cases, test_refuse);
     report("ed25519-refuse");
+    test_misuse();
+    report("misuse");
     nexus_system(CAP_SYSTEM, SYSTEM_SHUTDOWN, failed ? EXIT_SELFTEST_FAILED : EXIT_OK, 0, &unused);
     return 1;
 }

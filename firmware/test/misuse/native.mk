@@ -1,0 +1,2 @@
+# What the misuse test links. Included by firmware/native/Makefile.
+CRYPTO = verify
