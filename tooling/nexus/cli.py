@@ -5,12 +5,16 @@ To add a verb: a click command named after it in a module under verbs/, and a ro
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import NamedTuple
 
 import click
 
 from nexus import errors
+
+# What the computer refuses at any step; other errors of the system are bugs here and keep their traceback.
+NO_ROOM_OR_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class Verb(NamedTuple):
@@ -70,6 +74,15 @@ def main(args: list[str] | None = None) -> int:
     except errors.NexusError as error:
         show(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in NO_ROOM_OR_RIGHT:
+            raise
+        show(
+            errors.SetupError(
+                f"{error.filename}: {error.strerror}", "nexus doctor tells which folders have to be writable"
+            )
+        )
+        return errors.SetupError.exit_code
     return result if isinstance(result, int) else errors.EXIT_OK
 
 

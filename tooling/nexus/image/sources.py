@@ -98,12 +98,23 @@ def archive(source: Source, environ: Mapping[str, str], progress: Progress) -> P
     if kept.is_file() and _file_sha256(kept) == source.sha256:
         return kept
     progress(f"{source.name}: fetching {source.package} {source.package_version} ({source.kind})")
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(kept.parent)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=kept.parent) as folder:
         fetched = _fetch(source, Path(folder))
         _check(source, fetched, _file_sha256(fetched), source.sha256)
         fetched.replace(kept)
     return kept
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder of the cache, or what to do when HOME is somebody else's or the disk is read-only."""
+    hint = "fetched sources are kept there; set XDG_CACHE_HOME to a folder of yours"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"{folder}: can't be made: {error.strerror}", hint) from error
+    if not os.access(folder, os.W_OK):
+        raise SetupError(f"{folder}: can't be written", hint)
 
 
 def _fetch(source: Source, folder: Path) -> Path:
@@ -123,7 +134,7 @@ def _import(source: Source, origin: Path, tree: Path) -> Path:
     _check(source, origin, file_set_digest(files.items()), source.files_sha256)
     if tree.is_dir() and file_set_digest(_tree_files(source, tree)) == source.files_sha256:
         return tree
-    tree.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(tree.parent)
     with tempfile.TemporaryDirectory(prefix="unpack-", dir=tree.parent) as folder:
         staged = Path(folder) / "tree"
         for name, content in files.items():
