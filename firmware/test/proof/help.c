@@ -1,0 +1,34 @@
+/* Helpers of several groups: callers of an attacker that serves, and one that keeps the victim busy. In client or equal. */
+#include "help.h"
+
+#include "client.h"
+
+enum { CALLS = 32, DEATHS = 5, CALL_TICKS = 30 * MS, BLOCK_MS = 20 };
+
+void pause_for(uint64_t ticks) {
+    uint64_t end = deadline_in(ticks), bits;
+    while (nexus_time() < end) (void)nexus_wait(CAP_NOTIFICATION, end, &bits);
+}
+
+/* Calls until an answer carries the token, or eight bytes of a DMA window, which are told to the judge. */
+uint64_t help_call(uint64_t server) {
+    uint64_t status = E_AGAIN, word;
+    for (uint32_t calls = 0, deaths = 0; calls < CALLS && deaths < DEATHS; calls++) {
+        status = nexus_call(server, 0, deadline_in(CALL_TICKS), 0, &word);
+        if (status == E_PEER_DIED) {
+            deaths++;
+            pause_for(MS);
+        }
+        uint64_t value = *(volatile uint64_t *)NEXUS_BUFFER;
+        if (status != E_OK || nexus_bytes(word) != sizeof value) continue;
+        if (value != told.token) done_data = value;
+        return E_OK;
+    }
+    return status == E_OK ? E_STATE : status;
+}
+
+/* The victim waits inside a call of its own for a while, so that others queue behind this one. */
+uint64_t help_block_victim(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return tell_server(CAP_VICTIM, SERVE_NEST, BLOCK_MS, 0, 0);
+}

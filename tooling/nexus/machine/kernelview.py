@@ -1,0 +1,129 @@
+"""The kernel's own structures as they lie in the machine's memory: symbols and member offsets from the image's debug
+information, page tables walked as the hart does. Called by the kernel proof; reads, never writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from nexus.errors import MachineError
+
+Read = Callable[[int, int], bytes]
+PAGE = 4096
+LEVELS = 3
+INDEX_BITS = 9
+PTE_V, PTE_R, PTE_W, PTE_X, PTE_U = 1, 2, 4, 8, 16
+
+
+class KernelView:
+    """`read(address, size)` gives physical memory."""
+
+    def __init__(self, elf: Path, read: Read) -> None:
+        self.read = read
+        self._elf = elf
+
+    def symbol(self, name: str) -> int:
+        if name not in self._symbols:
+            raise MachineError(f"{self._elf}: no symbol `{name}`")
+        return self._symbols[name]
+
+    def number(self, struct: str, at: int, member: str) -> int:
+        """One unsigned member of a structure at that physical address."""
+        offset, size = self.member(struct, member)
+        return int.from_bytes(self.read(at + offset, size), "little")
+
+    def member(self, struct: str, member: str) -> tuple[int, int]:
+        """Offset and size of `member` of `struct`."""
+        members = self._structs.get(struct, {})
+        if member not in members:
+            raise MachineError(f"{self._elf}: no `{member}` in struct {struct}")
+        return members[member]
+
+    def size(self, struct: str) -> int:
+        return self.member(struct, "")[1]
+
+    def element(self, table: str, struct: str, index: int) -> int:
+        """Where that element of a table of structures lies."""
+        return self.symbol(table) + index * self.size(struct)
+
+    def process(self, index: int) -> int:
+        return self.element("processes", "process", index)
+
+    def translate(self, index: int, va: int) -> int | None:
+        """Where a process's page lies, or None."""
+        entry = self.entry(index, va)
+        return (entry >> 10 << 12) + va % PAGE if entry & PTE_V else None
+
+    def entry(self, index: int, va: int) -> int:
+        """The page-table entry of a process for that address; 0 where the walk ends early."""
+        table = self.number("process", self.process(index), "root")
+        for level in reversed(range(LEVELS)):
+            if table == 0:
+                return 0
+            slot = va >> (12 + INDEX_BITS * level) & (1 << INDEX_BITS) - 1
+            entry = int.from_bytes(self.read(table + 8 * slot, 8), "little")
+            if level == 0:
+                return entry
+            table = entry >> 10 << 12 if entry & PTE_V else 0
+        return 0
+
+    @cached_property
+    def _symbols(self) -> dict[str, int]:
+        return symbols_of(self._elf)
+
+    @cached_property
+    def _structs(self) -> dict[str, dict[str, tuple[int, int]]]:
+        return _structs_of(self._elf)
+
+
+@cache
+def symbols_of(elf: Path) -> dict[str, int]:
+    """Name to value of every symbol."""
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        return {symbol.name: symbol["st_value"] for symbol in table.iter_symbols() if symbol.name} if table else {}
+
+
+@cache
+def _structs_of(elf: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """Every named structure: member to (offset, size); the member "" is the structure itself."""
+    from elftools.elf.elffile import ELFFile
+
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    with elf.open("rb") as stream:
+        file = ELFFile(stream)
+        if not file.has_dwarf_info():
+            raise MachineError(f"{elf}: no debug information")
+        for unit in file.get_dwarf_info().iter_CUs():
+            for die in unit.get_top_DIE().iter_children():
+                name = _name(die)
+                if die.tag == "DW_TAG_structure_type" and name not in found and "DW_AT_byte_size" in die.attributes:
+                    found[name] = {"": (0, die.attributes["DW_AT_byte_size"].value)}
+                    found[name] |= {
+                        _name(member): (member.attributes["DW_AT_data_member_location"].value, _size(member))
+                        for member in die.iter_children()
+                        if member.tag == "DW_TAG_member"
+                    }
+    return found
+
+
+def _name(die: Any) -> str:
+    return die.attributes["DW_AT_name"].value.decode() if "DW_AT_name" in die.attributes else ""
+
+
+def _size(die: Any) -> int:
+    """Bytes of a member's type, through typedefs and qualifiers; of an array all of it."""
+    if "DW_AT_byte_size" in die.attributes:
+        return int(die.attributes["DW_AT_byte_size"].value)
+    if die.tag == "DW_TAG_array_type":
+        counts = [child.attributes.get("DW_AT_upper_bound") for child in die.iter_children()]
+        total = _size(die.get_DIE_from_attribute("DW_AT_type"))
+        for bound in counts:
+            total *= (bound.value + 1) if bound else 0
+        return total
+    return _size(die.get_DIE_from_attribute("DW_AT_type")) if "DW_AT_type" in die.attributes else 8
