@@ -49,10 +49,10 @@ def version_of_source(micropython: Path) -> MpyVersion:
 def version_of_compiler(binary: Path) -> MpyVersion:
     """The version that mpy-cross says it writes."""
     said = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"mpy v(\d+)\.(\d+)", said)
+    found = re.search(r"mpy v(\d+)(?:\.(\d+))?", said)
     if found is None:
         raise BuildError(f"{binary}: found {said!r}, expected a version of .mpy files")
-    return MpyVersion(int(found[1]), int(found[2]))
+    return MpyVersion(int(found[1]), int(found[2] or 0))
 
 
 def check_header(name: str, data: bytes, expected: MpyVersion) -> None:

@@ -103,8 +103,14 @@ class _Checker:
             labels.setdefault(row.label, f"[{row.table.title}]")
 
     def programs(self) -> None:
-        """A row is a guest service or a native program, and what it names exists."""
+        """A row is a guest service or a native program; what it names exists and is the only program of its name."""
+        folders = {name: f"runtime {name!r}" for name in RUNTIMES}
         for row in self.rows:
+            if row.native is not None:
+                name = row.native.rsplit("/", 1)[-1]
+                if folders.setdefault(name, row.native) != row.native:
+                    found = f"{row.native!r}, whose program would be called as that of {folders[name]}"
+                    self.problems.at(row.table, "native", found, "a folder with a name of its own")
             if (row.service is None) == (row.native is None):
                 found = "neither" if row.service is None else "both"
                 self.problems.at(row.table, "service", found, "exactly one of service and native")
