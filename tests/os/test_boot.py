@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nexus.contract.load import load_contract
+from nexus.errors import DeadlineError, MachineError, UsageError
 from nexus.layout import contract_dir, find_root
 from nexus.machine.live import Machine
 from nexus.plugin import Boot
@@ -140,3 +141,21 @@ def test_events_of_a_run_are_on_file(boot: Boot) -> None:
     assert_passed(machine.judge())
     rows: list[dict[str, Any]] = [json.loads(row) for row in machine.session.run.events.read_text().splitlines()]
     assert [row["event"] for row in rows if row["event"] != "qmp"] == ["start", "cont", "exit"]
+
+
+def test_text_that_never_comes_is_told_with_evidence(boot: Boot) -> None:
+    machine = boot(rng=SLOW)
+    with pytest.raises(DeadlineError, match="never said") as raised:
+        machine.expect("never said", timeout=0.5)
+    assert str(machine.log_path) in str(raised.value.hint)
+
+
+def test_text_after_the_end_is_told_as_the_end(boot: Boot) -> None:
+    machine = boot()
+    with pytest.raises(MachineError, match="exit code 42"):
+        machine.expect("never said", timeout=30)
+
+
+def test_pattern_without_end_is_refused(boot: Boot) -> None:
+    with pytest.raises(UsageError):
+        boot().expect("boot .*")

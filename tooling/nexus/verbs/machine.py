@@ -65,8 +65,8 @@ def run(system: str, detach: bool, until: str | None, timeout: str | None, rng: 
     contract = load_contract(contract_dir(root))
     launch = launch_of(target, contract, rng=source)
     with Session(root, system, launch) as session:
-        how = "Ctrl-] ends it; then change guest/ and run again, or prove it: ./scripts/just test-os"
-        bar = _status(f"{target.system}, machine {session.run.id}", begun, how, _ready_line(contract))
+        after = f"next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
+        bar = _status("Ctrl-] ends it", after, begun, _ready_line(contract))
         code = _watch(session.console.view(), bar, until, seconds or (UNTIL_SECONDS if until else None))
         return _explain(session, root) if code is None else code
 
@@ -82,7 +82,7 @@ def console(machine: str | None, until: str | None, timeout: str | None, stop: b
     record = registry.pick_machine(root, machine)
     if stop:
         return _stop(record)
-    bar = _status(f"{record.system}, machine {record.id}", time.monotonic(), "Ctrl-] leaves, the machine stays up")
+    bar = _status("Ctrl-] leaves, the machine stays up", f"{record.system}, machine {record.id}")
     seconds = _seconds(timeout, "--timeout") or (UNTIL_SECONDS if until else None)
     code = _watch(_attach(record), bar, until, seconds)
     if code is None:
@@ -150,7 +150,8 @@ def _run_detached(root: Path, system: str, rng: str, until: str | None, seconds:
     if until is None:
         return errors.EXIT_OK
     stream = _attach(registry.pick_machine(root, run_id))
-    code = _watch(stream, _status(run_id, time.monotonic(), "Ctrl-] leaves"), until, seconds or UNTIL_SECONDS)
+    bar = _status("Ctrl-] leaves, the machine stays up", run_id)
+    code = _watch(stream, bar, until, seconds or UNTIL_SECONDS)
     if code is None:
         raise errors.MachineError(f"machine {run_id} ended before `{until}` came", _log_hint(root, run_id))
     return code
@@ -205,14 +206,14 @@ def _ready_line(contract: Contract) -> str:
     return f"{rows[-1].label}: {rows[-1].text}"
 
 
-def _status(title: str, begun: float, how: str, ready: str | None = None) -> Callable[[str], str]:
-    """The status line: what this is, when it became live, how to leave, what to do next."""
+def _status(leave: str, after: str, begun: float = 0.0, ready: str | None = None) -> Callable[[str], str]:
+    """The status line: first how to leave, since a narrow terminal cuts the end; then when it became live, and more."""
     live: list[str] = []
 
     def bar(line: str) -> str:
         if line == ready and not live:
             live.append(f"live after {time.monotonic() - begun:.2f} s | ")
-        return f" {title} | {''.join(live)}{how} "
+        return f" {leave} | {''.join(live)}{after} "
 
     return bar
 
