@@ -3,7 +3,7 @@
 
 #include "client.h"
 
-enum { CALLS = 32, DEATHS = 5, CALL_TICKS = 30 * MS, BLOCK_MS = 20 };
+enum { CALLS = 32, DEATHS = 5, CALL_TICKS = 30 * MS, BLOCK_MS = 20, BORROW_TRIES = 10 };
 
 void pause_for(uint64_t ticks) {
     uint64_t end = deadline_in(ticks), bits;
@@ -25,6 +25,28 @@ uint64_t help_call(uint64_t server) {
         return E_OK;
     }
     return status == E_OK ? E_STATE : status;
+}
+
+/* A copy of the own endpoint goes to the victim, who gives it to whom asks for it. Then receives once. */
+uint64_t help_lend_endpoint(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    const struct nexus_answer answer = {0};
+    struct nexus_delivery d;
+    uint64_t word;
+    set_cap(0, mint(1, RIGHT_CALL | RIGHT_GRANT));
+    outgoing()->op = SERVE_COUNT;
+    uint64_t status = nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 1, 0), deadline_in(50 * MS), 0, &word);
+    if (status == E_OK) status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(30 * MS), &d);
+    return status == E_OK ? nexus_reply(d.reply, &answer) : status;
+}
+
+/* What a helper has lent through the victim; 0 if it has not. */
+uint64_t borrowed_endpoint(void) {
+    for (uint32_t i = 0; i < BORROW_TRIES; i++) {
+        pause_for(MS);
+        if (tell_server(CAP_VICTIM, SERVE_GIVE, 1, 0, 1) == E_OK && given_count == 1) return given[0];
+    }
+    return 0;
 }
 
 /* The victim waits inside a call of its own for a while, so that others queue behind this one. */

@@ -17,6 +17,11 @@ static uint64_t random_state;
 static struct grant gifts[MAX_GIVEN];
 static uint32_t gift_count;
 
+void judge_pause(uint64_t ticks) {
+    uint64_t end = nexus_time() + ticks, bits;
+    while (nexus_time() < end) (void)nexus_wait(CAP_NOTIFICATION, end, &bits);
+}
+
 /* Not for secrets of the world: an attacker here can't see the judge's memory, that is all it takes. */
 uint64_t next_random(void) {
     random_state = random_state * 6364136223846793005ull + nexus_time() * 2 + 1;
@@ -89,6 +94,9 @@ static uint64_t steps(uint64_t handle, uint64_t operation) {
 
 uint64_t restart(enum who who) { return steps(handles[who], SUP_RESTART); }
 uint64_t kill(enum who who) { return steps(handles[who], SUP_KILL); }
+
+/* Stopped, and then left half-way. */
+void restart_one_step(enum who who) { (void)nexus_supervise(handles[who], SUP_RESTART, 0); }
 
 void stop_all(void) {
     for (uint32_t who = 0; who < WHO_VICTIM; who++)
@@ -165,10 +173,16 @@ static struct report report_of(uint64_t server) {
 struct report victim_report(void) { return report_of(CAP_READY_VICTIM); }
 struct report deep_report(void) { return report_of(CAP_READY_DEEP); }
 
+static void repair(enum who who, uint64_t server) {
+    if (order(server, SERVE_RESET, 0) != E_OK && restart(who) == E_OK) (void)order(server, SERVE_RESET, 0);
+}
+
+void repair_victim(void) { repair(WHO_VICTIM, CAP_READY_VICTIM); }
+
 /* Deep before victim: who starts asks the one above. */
 void repair_servers(void) {
-    if (order(CAP_READY_DEEP, SERVE_RESET, 0) != E_OK && restart(WHO_DEEP) == E_OK) (void)order(CAP_READY_DEEP, SERVE_RESET, 0);
-    if (order(CAP_READY_VICTIM, SERVE_RESET, 0) != E_OK && restart(WHO_VICTIM) == E_OK) (void)order(CAP_READY_VICTIM, SERVE_RESET, 0);
+    repair(WHO_DEEP, CAP_READY_DEEP);
+    repair_victim();
 }
 
 /* --- before the first case --- */

@@ -75,7 +75,7 @@ enum {
     SERVE_GIVE,       /* answer with `number` of the capabilities kept */
     SERVE_GRANT,      /* answer with its own endpoint: rights `number`, badge `value` */
     SERVE_HOLD,       /* keep the reply */
-    SERVE_ANSWER,     /* answer the call that is held: with `number` kept capabilities, and SERVE_REPORT tells how it went */
+    SERVE_ANSWER,     /* answer the call that is held, with `number` kept capabilities; counted if the kernel delivered it */
     SERVE_LET_GO,     /* drop the reply that is held */
     SERVE_EXIT,
     SERVE_FAULT,
@@ -83,6 +83,8 @@ enum {
     SERVE_EVADE,      /* for ever, asleep whenever the tick comes */
     SERVE_BUSY,       /* `number` ms of work, then answer */
     SERVE_NEST,       /* call the next server, which holds it, with a deadline `number` ms away; answer with the status */
+    SERVE_NEST_COUNT, /* let the next server count a call; answer with the status */
+    SERVE_CALL,       /* call with the capability kept last; answer with the status */
     SERVE_WAIT,       /* wait for a notification that does not come, `number` ms; answer with the status */
     SERVE_FILL,       /* leave `number` free slots; SERVE_RESET empties them */
     SERVE_ACCEPT,     /* take at most `number` capabilities from now on */
@@ -162,6 +164,9 @@ uint32_t live_apps(void);
 struct process_status first_app(void);
 uint64_t restart(enum who who);
 uint64_t kill(enum who who);
+void restart_one_step(enum who who);
+void repair_victim(void);
+void judge_pause(uint64_t ticks);
 uint64_t judge_region(uint32_t number);
 void judge_notify(uint64_t handle);
 uint64_t system_phase(void);

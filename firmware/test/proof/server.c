@@ -55,12 +55,19 @@ static void evade(void) {
     }
 }
 
-static uint64_t nest(uint64_t number) {
+static uint64_t nest(uint32_t op, uint64_t number) {
     uint64_t word, begun = nexus_time();
-    outgoing()->op = SERVE_HOLD;
+    outgoing()->op = op;
     uint64_t status = nexus_call(next_server, nexus_word(sizeof(struct message), 0, 0), begun + number * MS, 0, &word);
     report.ticks = nexus_time() - begun;
     return status;
+}
+
+/* The capability that came last, wherever it leads. */
+static uint64_t call_kept(void) {
+    uint64_t word;
+    outgoing()->op = OP_PROBE;
+    return kept_count ? nexus_call(kept[kept_count - 1], nexus_word(sizeof(struct message), 0, 0), nexus_time() + 20 * MS, 0, &word) : E_BAD_HANDLE;
 }
 
 static uint64_t wait_for_nothing(uint64_t number) {
@@ -75,6 +82,7 @@ static void answer_held(uint32_t count) {
     uint32_t named = answer.caps;
     report.status = nexus_reply(held, &answer);
     if (report.status != E_OK) kept_count += named; /* nothing moved: still in its table */
+    if (report.status == E_OK) report.count++;
     if (report.status == E_OK || report.status == E_CALLER_GONE) held = 0;
 }
 
@@ -103,7 +111,9 @@ static bool handle(const struct nexus_delivery *d, struct nexus_answer *answer) 
     case SERVE_SPIN: for (;;) {}
     case SERVE_EVADE: evade(); break;
     case SERVE_BUSY: spin(m.number * MS); break;
-    case SERVE_NEST: outgoing()->value = nest(m.number); break;
+    case SERVE_NEST: outgoing()->value = nest(SERVE_HOLD, m.number); break;
+    case SERVE_NEST_COUNT: outgoing()->value = nest(SERVE_COUNT, 20); break;
+    case SERVE_CALL: outgoing()->value = call_kept(); break;
     case SERVE_WAIT: outgoing()->value = wait_for_nothing(m.number); break;
     case SERVE_FILL: fill(m.number); break;
     case SERVE_ACCEPT: accepted = m.number; break;
