@@ -33,6 +33,7 @@ static status_t check_moves(struct process *p, uint32_t count) {
         struct cap *cap;
         status_t status = cap_find(p, handles[i], p->caps[slot].type, RIGHT_GRANT, &cap);
         if (status != E_OK) return status;
+        if (cap->rights & RIGHT_RECV) return E_BAD_RIGHT; /* whoever receives has the owner's rank */
         for (uint32_t j = 0; j < i; j++)
             if (handles[j] == handles[i]) return E_BAD_ARGUMENT;
     }
