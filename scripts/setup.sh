@@ -81,13 +81,29 @@ gain_root() {
     fi
 }
 
+apt() { $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+
 # On a terminal apt shows its own progress; in a log only its last words count, and only if it fails.
-apt() {
-    set -- env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
-    if [ -t 2 ]; then $as_root "$@" </dev/null >&2; return; fi
-    $as_root "$@" </dev/null >"$notes/.venv.log" 2>&1 && return
+apt_install() {
+    if [ -t 2 ]; then apt install -y --no-install-recommends "$@" >&2; return; fi
+    apt install -y --no-install-recommends "$@" >"$notes/.venv.log" 2>&1 && return
     tail -n 20 "$notes/.venv.log" >&2
     return 1
+}
+
+# Unlike an installation, an update does not wait for another apt by itself.
+apt_update() {
+    say 'refreshing the package lists'
+    tries=30
+    until apt update >"$notes/.venv.log" 2>&1; do
+        if [ "$tries" = 0 ] || ! grep -q 'Could not get lock' "$notes/.venv.log"; then
+            tail -n 20 "$notes/.venv.log" >&2
+            return 1
+        fi
+        [ "$tries" != 30 ] || say 'another program is using apt; waiting for it, five minutes at most'
+        tries=$((tries - 1))
+        sleep 10
+    done
 }
 
 # What apt itself expects, if it has package lists already; else what was measured on an empty Debian 12.
@@ -104,14 +120,13 @@ sizes() {
 install_packages() {
     printf '%s\n' "$list" >"$notes/.venv.apt" # removed once done: dpkg may hold half of it if this is cut off
     if apt-get install --simulate --no-install-recommends $packages >/dev/null 2>&1 &&
-        apt install -y -q --no-install-recommends $packages; then
+        apt_install $packages; then
         :
     else
         # No package lists yet, stale ones, or an installation that was cut off half way: put that right, then once more.
-        say 'refreshing the package lists'
         $as_root dpkg --configure -a </dev/null >&2 || die 'dpkg cannot finish an interrupted installation; see its words above'
-        apt update -q || die 'apt-get update failed; see its words above (network, proxy, or a lock held for long?)'
-        apt install -y -q --no-install-recommends $packages || die "apt-get could not install: $packages"
+        apt_update || die 'apt-get update failed; see its words above (network or proxy?)'
+        apt_install $packages || die "apt-get could not install: $packages"
     fi
     rm -f "$notes/.venv.apt" "$notes/.venv.log"
 }

@@ -43,7 +43,8 @@ echo "apt-get $*" >>"$LOG"
 case "$*" in
     *--assume-no*) echo 'Need to get 5 MB of archives.'; echo 'After this operation, 9 MB of additional disk space will be used.'; exit 1 ;;
     *--simulate*) [ ! -e "$STUBS/no-lists" ] || exit 100 ;;
-    *' update'*) rm -f "$STUBS/no-lists" ;;
+    *' update'*) [ ! -e "$STUBS/locked" ] || { rm "$STUBS/locked"; echo 'E: Could not get lock /x'; exit 100; }
+        rm -f "$STUBS/no-lists" ;;
     *' install '*) [ ! -e "$STUBS/no-lists" ] || exit 100
         for tool in python3 make riscv64-unknown-elf-gcc qemu-system-riscv64 cc; do
             [ ! -e "$STUBS/.$tool" ] || mv "$STUBS/.$tool" "$STUBS/$tool"
@@ -88,6 +89,7 @@ class Clone:
         return places | certificates | self.extra
 
     def stub(self, name: str, text: str = "") -> None:
+        (self.stubs / name).unlink(missing_ok=True)
         (self.stubs / name).write_text(text or STUB.format(name=name))
         (self.stubs / name).chmod(0o755)
 
@@ -319,9 +321,20 @@ def test_package_lists_are_refreshed_only_if_needed(clone: Clone) -> None:
     clone.lack("make")
     (clone.stubs / "no-lists").touch()
     assert clone.run("a").returncode == 7
-    assert [re.sub(r" -.*", "", line.replace("-o DPkg::Lock::Timeout=300 ", "")) for line in clone.calls("apt-get")] == [
+    assert [re.sub(r" -.*", "", line.replace("-q -o DPkg::Lock::Timeout=300 ", "")) for line in clone.calls("apt-get")] == [
         "apt-get install", "apt-get install", "apt-get update", "apt-get install",
     ]  # fmt: skip
+
+
+def test_update_waits_for_another_apt(clone: Clone) -> None:
+    clone.stub("sleep", STUB.format(name="sleep"))
+    clone.lack("make")
+    for name in ("no-lists", "locked"):
+        (clone.stubs / name).touch()
+    done = clone.run("a")
+    assert done.returncode == 7
+    assert clone.calls("sleep") == ["sleep 10"]
+    assert "another program is using apt" in done.stderr
 
 
 def test_user_without_root_gets_one_line_to_paste(clone: Clone) -> None:
@@ -347,7 +360,7 @@ def test_sudo_without_password_is_used_without_asking(clone: Clone) -> None:
     (clone.stubs / "sudo-free").touch()
     clone.lack("make")
     assert clone.run("a").returncode == 7
-    assert any(line.startswith("sudo -n env DEBIAN_FRONTEND=noninteractive apt-get") for line in clone.log)
+    assert any(line.startswith("sudo -n env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get") for line in clone.log)
 
 
 def test_sudo_with_password_is_used_on_a_terminal_after_saying_why(clone: Clone) -> None:
