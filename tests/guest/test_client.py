@@ -99,6 +99,16 @@ def test_restart_of_the_server_is_repeated_once(machine: Make) -> None:
     assert made.said("SELFTEST") == ["answer 32"]
 
 
+@pytest.mark.parametrize("end", ["kernel.exit(3)", "kernel.wait(caps.NOTIFICATION)"], ids=["death", "silence"])
+def test_nothing_else_is_repeated(machine: Make, end: str) -> None:
+    made = machine(sources={"logd": f"import kernel, caps\nkernel.recv(caps.ENDPOINT)\n{end}\n", "selftest": CALLER})
+    made.start("logd")
+    made.start("selftest")
+    made.run()
+    assert made.said("SELFTEST")[0].startswith("unreachable ")
+    assert made.calls == 1
+
+
 def test_form_that_does_not_fit_is_a_bad_reply(machine: Make) -> None:
     """ask() decodes by the contract's form; a payload of another length is no answer."""
     caller = CALLER.replace("client.call(", "client.ask(").replace('b"abc", ', 'b"abc", contract.REPLY_LOGD_STATS, ')

@@ -65,8 +65,8 @@ def decode(payload: bytes) -> tuple[int, list[Record]]:
     count, following = struct.unpack_from("<BQ", payload)
     at, records = 9, []
     for _ in range(count):
-        *head, size = struct.unpack_from("<QQHBBB", payload, at)
-        records.append(Record(*head, payload[at + 21 : at + 21 + size]))
+        seq, ticks, sender, kind, level, size = struct.unpack_from("<QQHBBB", payload, at)
+        records.append(Record(seq, ticks, sender, kind, level, payload[at + 21 : at + 21 + size]))
         at += 21 + size
     assert at == len(payload)
     return following, records

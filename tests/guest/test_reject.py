@@ -21,14 +21,20 @@ def asker(machine: Make) -> Asker:
     return Asker(made)
 
 
+def delivered(asker: Asker) -> int:
+    """Bytes that the device has given so far."""
+    assert asker.machine.device is not None
+    return asker.machine.device.delivered
+
+
 @pytest.mark.parametrize("count", [0, 257, 258, 512, 0x8000, 0xFFFF])
 def test_reject_entropy_request_oversized(asker: Asker, count: int) -> None:
     """No byte is drawn for it, none is cut off it; the twin with the largest size gets exactly that."""
     contract, handle = asker.machine.contract, asker.handle("RNGD")
-    op, taken = contract.OP_RNGD_GET_ENTROPY, asker.machine.device.delivered
+    op, taken = contract.OP_RNGD_GET_ENTROPY, delivered(asker)
     status = contract.STATUS_TOO_LARGE if count else contract.STATUS_MALFORMED
     assert asker.ask(handle, op, struct.pack("<H", count)) == Answer(status, b"")
-    assert asker.machine.device.delivered == taken
+    assert delivered(asker) == taken
     twin = asker.ask(handle, op, struct.pack("<H", contract.LIMIT_ENTROPY_BYTES))
     assert (twin.status, len(twin.payload)) == (contract.STATUS_OK, contract.LIMIT_ENTROPY_BYTES)
 

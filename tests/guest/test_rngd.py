@@ -33,7 +33,7 @@ class Rng:
 
     @property
     def running(self) -> bool:
-        return self.machine.process("rngd").state == self.contract.STATE_RECEIVING
+        return bool(self.machine.process("rngd").state == self.contract.STATE_RECEIVING)
 
     def draw(self, count: int, handle: int = 0) -> Answer:
         payload = struct.pack("<H", count)
@@ -238,6 +238,13 @@ def test_interrupt_of_a_late_answer_does_not_block_the_next(rng: Callable[..., R
     assert one.device.delivered == 1024 + 32
     assert not one.device.masked
     assert one.draw(32).status == one.contract.STATUS_OK
+
+
+def test_answer_whose_interrupt_is_lost_is_found_at_the_deadline(rng: Callable[..., Rng]) -> None:
+    one = rng(after_startup(lambda asked: faults.Answer(bytes(range(asked)), asked, interrupts=False)))
+    before = one.machine.now
+    assert one.draw(32) == Answer(one.contract.STATUS_OK, bytes(range(32)))
+    assert one.machine.now - before <= SECOND + MILLISECOND
 
 
 def test_device_reset_behind_the_driver_is_broken(rng: Callable[..., Rng]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from shims.device import MILLISECOND, Device, healthy, short
+from shims.device import MILLISECOND, Device, Nature, healthy, short
 from shims.machine import Machine
 
 from nexus import layout
@@ -48,7 +48,7 @@ def judged(m: Machine) -> list[str]:
 @pytest.mark.parametrize(
     "nature", [healthy(), short(1), short(16, after=20 * MILLISECOND)], ids=["whole", "bytes", "16"]
 )
-def test_run_says_every_marker_in_its_place(machine: Make, nature: object) -> None:
+def test_run_says_every_marker_in_its_place(machine: Make, nature: Nature) -> None:
     m = machine(device=Device(nature))
     m.boot()
     assert m.exit_code == m.contract.EXIT_OK
@@ -73,14 +73,26 @@ def test_texts_of_lines_agree_with_their_patterns() -> None:
     assert re.fullmatch(row.pattern or "", contract.table("line")["rng_bytes"] + "0" * 16)
 
 
+VARIED = "bytes((i * 37 + served[0] * 11) & 255 for i in range({}))"
 FAKES = {
     "constant": "bytes(count)",
+    "one byte a draw": "bytes([served[0]]) * count",
     "same block": "bytes((i * 37 + 11) & 255 for i in range(count))",
-    "one short": "__import__('binascii').unhexlify('%02x' % (served[0] & 255)) * (count - 1)",
-    "one more": "bytes(count + 1)",
+    "one short": VARIED.format("count - 1"),
+    "one more": VARIED.format("count + 1"),
     "nothing": "None",
     "refuses": "1 // 0",
+    "window of somebody else": "server.dma(0x999, 0, count)",
 }
+
+
+def test_plausible_fake_shows_what_the_host_has_to_count(machine: Make) -> None:
+    """The twin of the fakes below: the guest alone can't tell it from a device, so the emulator's count is held against it."""
+    device = Device(healthy())
+    m = machine(device=device, sources={"rngd": FAKE.format(answer=VARIED.format("count"))})
+    m.boot()
+    assert m.contract.MARK_RNG_ENTROPY in m.said("SELFTEST")
+    assert device.delivered == 0
 
 
 @pytest.mark.parametrize("answer", FAKES.values(), ids=FAKES.keys())
@@ -95,7 +107,7 @@ def test_false_entropy_fails_the_proof(machine: Make, answer: str) -> None:
 def test_peer_that_lies_about_its_attempts_fails_the_proof(machine: Make) -> None:
     peer = """
 import struct, contract, server
-server.serve({1: (lambda what: struct.pack("<HHH", 64, 63, 0), contract.REQUEST_SELFTEST_PEER_TRY, 0)})
+server.serve({1: (lambda what: struct.pack("<HHH", 64, 62, 1), contract.REQUEST_SELFTEST_PEER_TRY, 0)})
 """
     m = machine(sources={"selftest-peer": peer})
     m.boot()
@@ -116,6 +128,12 @@ def test_peer_with_the_device_is_found_out(machine: Make) -> None:
     m.start("selftest")
     m.run()
     assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+
+
+def test_window_that_the_kernel_refuses_is_answered_unavailable(machine: Make) -> None:
+    m = machine(sources={"rngd": FAKE.format(answer=FAKES["window of somebody else"])})
+    m.boot()
+    assert m.said("SELFTEST") == ["rng entropy FAIL refused status=05"]
 
 
 def test_handler_that_breaks_answers_unavailable_and_says_so(machine: Make) -> None:

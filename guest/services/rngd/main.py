@@ -64,7 +64,7 @@ class Source:
     def _block(self, count, until):
         count = max(count, contract.LIMIT_ENTROPY_BLOCK)
         self.rng.fill(count, until)
-        if crypto.health(0, count) != 0:
+        if crypto.health(0, count) != contract.HEALTH_OK:
             raise DeviceError(contract.LINE_HEALTH_FAILED)
 
 

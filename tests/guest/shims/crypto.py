@@ -34,29 +34,37 @@ class Crypto:
     """An instance stands in for the module."""
 
     def __init__(self, window: bytearray, contract: SimpleNamespace) -> None:
-        self.window = window
+        self.window, self.contract = window, contract
+        self.verdict: int = contract.HEALTH_OK
+        self.digests: list[bytes] = []
         self.health_start()
 
     def health_start(self) -> None:
         self.last, self.run = -1, 0
         self.first, self.seen, self.equal = -1, 0, 0
-        self.digests: list[bytes] = []
 
     def health(self, offset: int, count: int) -> int:
-        """0, or which test failed first."""
-        block = bytes(self.window[offset : offset + count])
+        """The verdict on one block; a bad one stays."""
+        if self.verdict == self.contract.HEALTH_OK:
+            self.verdict = self._tested(bytes(self.window[offset : offset + count]))
+        return self.verdict
+
+    def _tested(self, block: bytes) -> int:
+        contract = self.contract
+        if len(block) < contract.LIMIT_ENTROPY_BLOCK:
+            return int(contract.HEALTH_TOO_SHORT)
         for byte in block:
             self.run = self.run + 1 if byte == self.last else 1
             self.last = byte
             if self.run >= REPEATS:
-                return 1
+                return int(contract.HEALTH_REPETITION)
             if self._proportion_fails(byte):
-                return 2
+                return int(contract.HEALTH_PROPORTION)
         digest = hashlib.sha256(block).digest()
         if digest in self.digests:
-            return 3
+            return int(contract.HEALTH_DUPLICATE)
         self.digests = [*self.digests, digest][-OLD_BLOCKS:]
-        return 0
+        return int(contract.HEALTH_OK)
 
     def _proportion_fails(self, byte: int) -> bool:
         if self.seen == 0:

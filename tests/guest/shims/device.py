@@ -21,6 +21,7 @@ class Answer:
     data: bytes | None
     used: int
     after: int = MILLISECOND // 10
+    interrupts: bool = True
 
 
 Nature = Callable[[int], Answer | None]  # bytes asked for -> answer, or None for silence
@@ -82,6 +83,7 @@ class Device:
         self.nature, self.version, self.kind, self.present = nature, version, kind, present
         self.memory = bytearray(memory)
         self.status = 0
+        self.written = 0
         self.refuses = 0  # status bits that do not stick
         self.cut_off = False  # the kernel has had enough of its interrupts
         self.broken = False
@@ -130,6 +132,7 @@ class Device:
         return int(contract.E_OK)
 
     def _write_status(self, value: int) -> None:
+        self.written = value  # what the kernel knows; it does not read back for the driver
         self.status = value & ~self.refuses
         if value == 0:
             self.broken = self.ready = False
@@ -138,7 +141,7 @@ class Device:
     # the fence
 
     def setup(self) -> tuple[int, int]:
-        if self.broken or not self.status & self.contract.VIRTIO_STATUS_FEATURES_OK:
+        if self.broken or not self.written & self.contract.VIRTIO_STATUS_FEATURES_OK:
             return self.contract.E_STATE, 0
         self.ready = True
         return self.contract.E_OK, 16
@@ -188,7 +191,8 @@ class Device:
                 self.memory[offset : offset + len(answer.data)] = answer.data[:asked]
                 self.delivered += len(answer.data)
             self.done.append((number, answer.used))
-            self._raise()
+            if answer.interrupts:
+                self._raise()
 
     def _raise(self) -> None:
         if not self.masked:

@@ -24,6 +24,7 @@ class Messages:
     owners: dict[int, Process]  # by endpoint
     queues: dict[int, list[Process]]  # callers that wait, by endpoint
     device: Device | None
+    calls: int = 0  # ever made
 
     def _block(self, process: Process, state: int, deadline: int) -> tuple[int, Any]:
         raise NotImplementedError
@@ -46,6 +47,7 @@ class Messages:
     # messages
 
     def call(self, process: Process, handle: int, length: int, deadline: int) -> tuple[int, int]:
+        self.calls += 1
         status, cap = self.find(process, handle, "endpoint", "call")
         if cap is None:
             return status, 0
@@ -100,7 +102,7 @@ class Messages:
             return status
         if cap.caller is None:
             del process.caps[handle]
-            return self.contract.E_CALLER_GONE
+            return int(self.contract.E_CALLER_GONE)
         payload = b""
         if dma:
             status, window = self.find(process, dma, "dma")
@@ -108,7 +110,7 @@ class Messages:
                 return status
             assert self.device is not None
             if count == 0 or count > self.contract.IPC_DATA_BYTES - length or offset + count > len(self.device.memory):
-                return self.contract.E_BAD_ARGUMENT
+                return int(self.contract.E_BAD_ARGUMENT)
             payload = bytes(self.device.memory[offset : offset + count])
             self.device.memory[offset : offset + count] = bytes(count)
         caller = cap.caller
@@ -116,7 +118,7 @@ class Messages:
         del process.caps[handle]
         process.serving = caller.server = None
         self._wake(caller, self.contract.E_OK, length + len(payload))
-        return self.contract.E_OK
+        return int(self.contract.E_OK)
 
     def _withdraw(self, process: Process) -> None:
         for queue in self.queues.values():
