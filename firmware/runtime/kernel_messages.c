@@ -21,12 +21,18 @@ static mp_obj_t kernel_call(size_t count, const mp_obj_t *args) {
 }
 MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_call_obj, 3, 6, kernel_call);
 
-static mp_obj_t delivered(uint64_t status, const struct nexus_delivery *delivery) {
+const struct nexus_delivery *kernel_last(void) { return &last; }
+
+int kernel_delivered(uint64_t status, const struct nexus_delivery *delivery) {
     kernel_check(status);
     last_bits = nexus_flags(delivery->word) & DELIVER_NOTIFIED ? nexus_bits(delivery) : 0;
-    if (!(nexus_flags(delivery->word) & DELIVER_MESSAGE)) return MP_OBJ_NEW_SMALL_INT(-1);
+    if (!(nexus_flags(delivery->word) & DELIVER_MESSAGE)) return -1;
     last = *delivery;
-    return MP_OBJ_NEW_SMALL_INT(nexus_bytes(delivery->word));
+    return (int)nexus_bytes(delivery->word);
+}
+
+static mp_obj_t delivered(uint64_t status, const struct nexus_delivery *delivery) {
+    return MP_OBJ_NEW_SMALL_INT(kernel_delivered(status, delivery));
 }
 
 static mp_obj_t kernel_recv(size_t count, const mp_obj_t *args) {

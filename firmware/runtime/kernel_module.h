@@ -34,6 +34,10 @@ static inline uint64_t bounded_at(size_t index, size_t count, const mp_obj_t *ar
 /* A small int, without heap, below 2^62 (mp_obj_new_int_from_ull would always allocate). */
 static inline mp_obj_t int_from(uint64_t value) { return mp_obj_new_int_from_uint(value); }
 
+/* What the last message was delivered with; and a delivery's length, -1 for notification bits. Raises unless it is E_OK. */
+const struct nexus_delivery *kernel_last(void);
+int kernel_delivered(uint64_t status, const struct nexus_delivery *delivery);
+
 /* Writable view of memory that the kernel mapped; never of the heap. */
 mp_obj_t view_of(void *address, size_t bytes, bool writable);
 

@@ -4,32 +4,32 @@
 
 import caps
 import contract
+import frame
 import kernel
-import wire
 from wire import Refuse
 
 PAYLOAD = contract.WIRE_REPLY_HEADER  # where a handler that returns a count has put its payload in kernel.buffer
-_INDEX_BITS = (1 << contract.BADGE_FACET_SHIFT) - 1
 
 
 # Result of a handler: the kernel appends these bytes of the driver's DMA window to the reply and wipes them.
 def dma(window, offset, count):
-    return (window, offset, count)
+    return (contract.STATUS_OK, 0, window, offset, count)
 
 
 # Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications.
+# What is no frame has been refused by frame.next and frame.answer already.
 def serve(handlers, ready=None, on_bits=None):
     table = dict(handlers)
     if ready is not None:
         table[contract.OP_ALL_READY] = (_Ready(ready).answer, contract.REQUEST_ALL_READY, contract.BADGE_FACET_READY)
-    length = kernel.recv(caps.ENDPOINT)
+    op = frame.next(caps.ENDPOINT)
     while True:
-        if length >= 0:
-            length = _answer(table, length)
+        if op >= 0:
+            op = frame.answer(caps.ENDPOINT, *_result(table, op))
             continue
         if on_bits is not None:
             on_bits(kernel.bits())
-        length = kernel.recv(caps.ENDPOINT)
+        op = frame.next(caps.ENDPOINT)
 
 
 class _Ready:
@@ -43,58 +43,34 @@ class _Ready:
         self.line = None
 
 
-# Answer the request in the buffer, then receive the next message.
-def _answer(table, length):
-    reply = kernel.handle()
-    op, nonce, payload = wire.read_request(length)
-    status, count, window = _result(table, op, payload)
-    size = wire.write_reply(op, nonce, status, count)
+# (status, bytes of payload in place, and perhaps what follows of the DMA window) for one request.
+def _result(table, op):
     try:
-        if window is None:
-            return kernel.reply_recv(reply, size, caps.ENDPOINT)
-        return kernel.reply_recv(reply, size, caps.ENDPOINT, 0, 0, 0, 0, *window)
-    except kernel.Error as error:
-        if error.args[0] != contract.E_CALLER_GONE:
-            _refuse_unsent(reply, op, nonce)
-    return kernel.recv(caps.ENDPOINT)
-
-
-# What the kernel would not send (a window that is no longer ours, say) still gets an answer.
-def _refuse_unsent(reply, op, nonce):
-    try:
-        kernel.reply(reply, wire.write_reply(op, nonce, contract.STATUS_UNAVAILABLE, 0))
-    except kernel.Error:
-        pass  # the caller is gone: nobody is left to be told
-
-
-# (status, bytes of payload in place, DMA window to append or None) for one request.
-def _result(table, op, payload):
-    try:
-        result = _dispatch(table, op, payload)
+        result = _dispatch(table, op)
         if result is None:
-            return contract.STATUS_OK, 0, None
-        if isinstance(result, int):
-            return contract.STATUS_OK, result, None
+            return _EMPTY
         if isinstance(result, tuple):
-            return contract.STATUS_OK, 0, result
-        kernel.buffer[PAYLOAD : PAYLOAD + len(result)] = result
-        return contract.STATUS_OK, len(result), None
+            return result
+        if not isinstance(result, int):
+            count = len(result)
+            kernel.buffer[PAYLOAD : PAYLOAD + count] = result
+            result = count
+        return contract.STATUS_OK, result
     except Refuse as refusal:
-        return refusal.status, 0, None
+        return refusal.status, 0
     # A bug of ours must not become the caller's way to stop the service.
     except Exception as fault:  # noqa: BLE001
         kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
-        return contract.STATUS_UNAVAILABLE, 0, None
+        return contract.STATUS_UNAVAILABLE, 0
 
 
-# The one order of checks. The badge was given to one process for one facet; in other hands it is worth nothing.
-def _dispatch(table, op, payload):
+# The one order of checks, the frame being whole: payload, facet, then the handler's own.
+def _dispatch(table, op):
     row = table.get(op, _UNKNOWN)
-    values = None if payload is None else wire.unpack(row[1], payload)
+    values = frame.unpack(row[1])
     if values is None:
         raise Refuse(contract.STATUS_MALFORMED)
-    badge = kernel.badge()
-    if badge >> contract.BADGE_FACET_SHIFT != row[2] or badge & _INDEX_BITS != kernel.sender():
+    if frame.facet() != row[2]:
         raise Refuse(contract.STATUS_DENIED)
     return row[0](*values)
 
@@ -103,4 +79,5 @@ def _on_unknown(_payload):
     raise Refuse(contract.STATUS_UNSUPPORTED)
 
 
+_EMPTY = (contract.STATUS_OK, 0)
 _UNKNOWN = (_on_unknown, "*", contract.BADGE_FACET_ANY)

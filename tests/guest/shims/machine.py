@@ -20,6 +20,7 @@ from nexus.recipe.model import System
 from shims import micropython
 from shims.crypto import Crypto
 from shims.device import Device
+from shims.frame import Frame
 from shims.kernel import Kernel
 from shims.loader import Loader
 from shims.messages import Messages
@@ -206,7 +207,9 @@ class Machine(Messages):
         guest = self.root / "guest"
         roots = [guest / str(process.row.service), guest / "lib", guest / "drivers"]
         memory = self.device.memory if self.device is not None else bytearray()
-        given = {"kernel": Kernel(self, process), "crypto": Crypto(memory, self.contract), "contract": self.contract}
+        kernel = Kernel(self, process)
+        given = {"kernel": kernel, "crypto": Crypto(memory, self.contract), "contract": self.contract}
+        given["frame"] = Frame(kernel, self.contract)
         sources = {"caps": text, **({"main": self.sources[process.name]} if process.name in self.sources else {})}
         return Loader(roots, {**generated, **given}, sources)
 

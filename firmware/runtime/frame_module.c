@@ -1,0 +1,135 @@
+/*
+ * Module `frame`: one message in, one message out, with the frame around it (frame.c). Used by guest/lib/server.py and client.py,
+ * which give it handlers and exceptions. What is no frame never reaches Python: it is refused here.
+ */
+#include "frame.h"
+#include "kernel_module.h"
+
+#include <string.h>
+
+#include "py/objtuple.h"
+
+/* The request that is being served, and its one reply handle. */
+static struct frame serving;
+static uint64_t serving_reply;
+static uint32_t last_nonce;
+
+/* What call() gives instead of a length: minus a STATUS_*, or one of these; the second lies below by an E_*. */
+enum { BAD_REPLY = -256, UNREACHABLE = -512 };
+enum { FORM_MAX = 12 };
+
+static uint64_t refuse(uint64_t endpoint, uint8_t status, struct nexus_delivery *delivery) {
+    struct nexus_answer answer = {.bytes = frame_write_reply(NEXUS_BUFFER, &serving, status, 0)};
+    return nexus_reply_recv(serving_reply, &answer, endpoint, 0, 0, delivery);
+}
+
+/* The operation of the next whole request, or -1 for notification bits. What is malformed is answered and passed over. */
+static mp_obj_t next(uint64_t endpoint, uint64_t status, struct nexus_delivery *delivery) {
+    for (;;) {
+        if (status == E_CALLER_GONE) status = nexus_recv(endpoint, 0, 0, delivery);
+        int length = kernel_delivered(status, delivery);
+        if (length < 0) return MP_OBJ_NEW_SMALL_INT(-1);
+        serving_reply = delivery->reply;
+        if (frame_read_request(NEXUS_BUFFER, length, &serving)) return MP_OBJ_NEW_SMALL_INT(serving.op);
+        status = refuse(endpoint, STATUS_MALFORMED, delivery);
+    }
+}
+
+static mp_obj_t frame_next(mp_obj_t endpoint_in) {
+    struct nexus_delivery delivery;
+    uint64_t endpoint = u64_of(endpoint_in);
+    return next(endpoint, nexus_recv(endpoint, 0, 0, &delivery), &delivery);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(frame_next_obj, frame_next);
+
+/* endpoint, status, bytes of payload in place, then a piece of the DMA window: handle, offset, bytes. Then as next. */
+static mp_obj_t frame_answer(size_t count, const mp_obj_t *args) {
+    struct nexus_delivery delivery;
+    uint64_t endpoint = u64_of(args[0]);
+    uint8_t status = bounded(args[1], UINT8_MAX);
+    size_t bytes = frame_write_reply(NEXUS_BUFFER, &serving, status, bounded(args[2], IPC_DATA_BYTES - WIRE_REPLY_HEADER));
+    struct nexus_answer answer = {
+        .bytes = bytes,
+        .dma = u64_at(3, count, args),
+        .offset = bounded_at(4, count, args, UINT32_MAX),
+        .count = bounded_at(5, count, args, IPC_DATA_BYTES),
+    };
+    uint64_t sent = nexus_reply_recv(serving_reply, &answer, endpoint, 0, 0, &delivery);
+    /* What the kernel would not send, a window that is no longer ours, say, still gets an answer. */
+    if (sent != E_OK && sent != E_CALLER_GONE) sent = refuse(endpoint, STATUS_UNAVAILABLE, &delivery);
+    return next(endpoint, sent, &delivery);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_answer_obj, 3, 6, frame_answer);
+
+/* Facet of the badge that the request came with; -1 when it was given to somebody else, as a badge in other hands is worth nothing. */
+static mp_obj_t frame_facet(void) {
+    const struct nexus_delivery *last = kernel_last();
+    uint64_t holder = last->badge & ((1ull << BADGE_FACET_SHIFT) - 1);
+    if (holder != (last->sender & 0xffff)) return MP_OBJ_NEW_SMALL_INT(-1);
+    return MP_OBJ_NEW_SMALL_INT(last->badge >> BADGE_FACET_SHIFT);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_facet_obj, frame_facet);
+
+/*
+ * A payload in the notation of the contract: "<BHIQ" little-endian without padding, a last * for any number of further bytes.
+ * A tuple of numbers and, for *, a view that holds until the next call or reply; None when the payload does not fit.
+ * One argument: of the request that is served; a second: of a reply of so many bytes.
+ */
+static mp_obj_t frame_unpack(size_t count, const mp_obj_t *args) {
+    const char *form = mp_obj_str_get_str(args[0]);
+    size_t left = count > 1 ? bounded(args[1], IPC_DATA_BYTES - WIRE_REPLY_HEADER) : serving.count;
+    uint8_t *payload = NEXUS_BUFFER + WIRE_REQUEST_HEADER;
+    mp_obj_t items[FORM_MAX];
+    size_t n = 0;
+    if (*form == '<') form++;
+    for (; *form && *form != '*'; form++, n++) {
+        uint64_t value;
+        size_t bytes = n < FORM_MAX ? frame_number(*form, payload, left, &value) : 0;
+        if (bytes == 0) return mp_const_none;
+        items[n] = int_from(value);
+        payload += bytes;
+        left -= bytes;
+    }
+    if (*form == '*' && n < FORM_MAX) items[n++] = view_of(payload, left, true);
+    else if (left > 0) return mp_const_none;
+    return mp_obj_new_tuple(n, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_unpack_obj, 1, 2, frame_unpack);
+
+/*
+ * handle, op, payload, deadline: bytes of the answer's payload, which lies behind the header in kernel.buffer; below 0 the way it
+ * failed. E_RESTARTED means that nothing was sent and is told once per capability and restart, so one repetition is right.
+ */
+static mp_obj_t frame_call(size_t count, const mp_obj_t *args) {
+    (void)count;
+    mp_buffer_info_t payload;
+    mp_get_buffer_raise(args[2], &payload, MP_BUFFER_READ);
+    if (payload.len > IPC_DATA_BYTES - WIRE_REQUEST_HEADER) mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
+    struct frame request = {bounded(args[1], WIRE_REPLY_BIT - 1), ++last_nonce, payload.len};
+    uint64_t handle = u64_of(args[0]), deadline = u64_of(args[3]), answer;
+    memmove(NEXUS_BUFFER + WIRE_REQUEST_HEADER, payload.buf, payload.len);
+    uint64_t word = nexus_word(frame_write_request(NEXUS_BUFFER, &request), 0, 0);
+    uint64_t status = nexus_call(handle, word, deadline, 0, &answer);
+    if (status == E_RESTARTED) status = nexus_call(handle, word, deadline, 0, &answer);
+    if (status != E_OK) return MP_OBJ_NEW_SMALL_INT(UNREACHABLE - (mp_int_t)status);
+    int verdict = frame_read_reply(NEXUS_BUFFER, nexus_bytes(answer), &request);
+    if (verdict == FRAME_BAD_REPLY) return MP_OBJ_NEW_SMALL_INT(BAD_REPLY);
+    if (verdict != STATUS_OK) return MP_OBJ_NEW_SMALL_INT(-verdict);
+    return MP_OBJ_NEW_SMALL_INT(nexus_bytes(answer) - WIRE_REPLY_HEADER);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_call_obj, 4, 4, frame_call);
+
+static const mp_rom_map_elem_t frame_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_frame)},
+    {MP_ROM_QSTR(MP_QSTR_BAD_REPLY), MP_ROM_INT(BAD_REPLY)},
+    {MP_ROM_QSTR(MP_QSTR_UNREACHABLE), MP_ROM_INT(UNREACHABLE)},
+    {MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&frame_next_obj)},
+    {MP_ROM_QSTR(MP_QSTR_answer), MP_ROM_PTR(&frame_answer_obj)},
+    {MP_ROM_QSTR(MP_QSTR_facet), MP_ROM_PTR(&frame_facet_obj)},
+    {MP_ROM_QSTR(MP_QSTR_unpack), MP_ROM_PTR(&frame_unpack_obj)},
+    {MP_ROM_QSTR(MP_QSTR_call), MP_ROM_PTR(&frame_call_obj)},
+};
+static MP_DEFINE_CONST_DICT(frame_globals, frame_table);
+
+const mp_obj_module_t frame_module = {.base = {&mp_type_module}, .globals = (mp_obj_dict_t *)&frame_globals};
+MP_REGISTER_MODULE(MP_QSTR_frame, frame_module);

@@ -1,0 +1,137 @@
+"""Module `frame` as one simulated process sees it: the shipped C of firmware/runtime/frame.c, compiled for this computer, behind the
+functions of frame_module.c.
+
+Made by machine.py for each incarnation. What is a whole frame is decided by the C alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import subprocess
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+from nexus import layout
+from nexus.contract.emit import emit_contract
+from nexus.contract.load import load_contract
+from shims.kernel import Error, Kernel
+
+FLAGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+FORM_MAX = 12
+
+
+class Head(ctypes.Structure):
+    """struct frame."""
+
+    _fields_ = (("op", ctypes.c_uint8), ("nonce", ctypes.c_uint32), ("count", ctypes.c_uint32))
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    root = layout.find_root()
+    kept = tempfile.TemporaryDirectory(prefix="nexus-frame-")
+    folder = Path(kept.name)
+    emit_contract(load_contract(layout.contract_dir(root)), folder)
+    source, built = root / "firmware" / "runtime" / "frame.c", folder / "frame.so"
+    subprocess.run(["cc", *FLAGS, f"-I{folder}", "-o", str(built), str(source)], check=True)
+    loaded = ctypes.CDLL(str(built))
+    loaded.frame_read_request.restype = ctypes.c_bool
+    for name in ("frame_write_request", "frame_write_reply", "frame_number"):
+        getattr(loaded, name).restype = ctypes.c_size_t
+    loaded.folder = kept  # goes with the library
+    return loaded
+
+
+class Frame:
+    """An instance stands in for the module."""
+
+    BAD_REPLY = -256
+    UNREACHABLE = -512
+
+    def __init__(self, kernel: Kernel, contract: SimpleNamespace) -> None:
+        self._kernel, self._contract = kernel, contract
+        self._serving = Head()
+        self._reply = 0
+        self._nonce = 0
+        self._c = library()
+        size = contract.IPC_DATA_BYTES
+        self._message = (ctypes.c_uint8 * size).from_buffer(kernel.buffer)
+
+    def next(self, endpoint: int) -> int:
+        return self._next(endpoint, self._kernel.recv(endpoint))
+
+    def answer(self, endpoint: int, status: int, count: int, window: int = 0, offset: int = 0, piece: int = 0) -> int:
+        assert 0 <= count <= self._contract.IPC_DATA_BYTES - self._contract.WIRE_REPLY_HEADER
+        length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(count))
+        try:
+            received = self._kernel.reply_recv(self._reply, length, endpoint, 0, 0, 0, 0, window, offset, piece)
+        except Error as error:
+            if error.args[0] == self._contract.E_CALLER_GONE:
+                return self.next(endpoint)
+            received = self._refuse(endpoint, self._contract.STATUS_UNAVAILABLE)
+        return self._next(endpoint, received)
+
+    def facet(self) -> int:
+        shift = self._contract.BADGE_FACET_SHIFT
+        badge = self._kernel.badge()
+        return badge >> shift if badge & ((1 << shift) - 1) == self._kernel.sender() else -1
+
+    def unpack(self, form: str, count: int | None = None) -> tuple[object, ...] | None:
+        left = self._serving.count if count is None else count
+        at, items = self._contract.WIRE_REQUEST_HEADER, []
+        fixed = form.removeprefix("<").removesuffix("*")
+        for letter in fixed:
+            value = ctypes.c_uint64()
+            place = ctypes.byref(self._message, at)
+            taken = self._c.frame_number(
+                ctypes.c_char(letter.encode()), place, ctypes.c_size_t(left), ctypes.byref(value)
+            )
+            if taken == 0 or len(items) == FORM_MAX:
+                return None
+            items.append(value.value)
+            at, left = at + taken, left - taken
+        if form.endswith("*"):
+            return (*items, self._kernel.buffer[at : at + left])
+        return None if left else tuple(items)
+
+    def call(self, handle: int, op: int, payload: bytes, until: int) -> int:
+        header = self._contract.WIRE_REQUEST_HEADER
+        self._kernel.buffer[header : header + len(payload)] = bytes(payload)
+        self._nonce = (self._nonce + 1) & 0xFFFFFFFF
+        request = Head(op, self._nonce, len(payload))
+        length = self._c.frame_write_request(self._message, ctypes.byref(request))
+        try:
+            answer = self._call(handle, length, until)
+        except Error as error:
+            return self.UNREACHABLE - int(error.args[0])
+        verdict: int = self._c.frame_read_reply(self._message, ctypes.c_size_t(answer), ctypes.byref(request))
+        if verdict < 0:
+            return self.BAD_REPLY
+        return -verdict if verdict else answer - self._contract.WIRE_REPLY_HEADER
+
+    def _call(self, handle: int, length: int, until: int) -> int:
+        try:
+            return self._kernel.call(handle, length, until)
+        except Error as error:
+            if error.args[0] != self._contract.E_RESTARTED:
+                raise
+        return self._kernel.call(handle, length, until)
+
+    def _next(self, endpoint: int, length: int) -> int:
+        while length >= 0:
+            self._reply = self._kernel.handle()
+            if self._c.frame_read_request(self._message, ctypes.c_size_t(length), ctypes.byref(self._serving)):
+                return int(self._serving.op)
+            length = self._refuse(endpoint, self._contract.STATUS_MALFORMED)
+        return -1
+
+    def _refuse(self, endpoint: int, status: int) -> int:
+        length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(0))
+        try:
+            return self._kernel.reply_recv(self._reply, length, endpoint)
+        except Error as error:
+            if error.args[0] != self._contract.E_CALLER_GONE:
+                raise
+        return self._kernel.recv(endpoint)
