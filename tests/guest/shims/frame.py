@@ -28,19 +28,26 @@ class Head(ctypes.Structure):
     _fields_ = (("op", ctypes.c_uint8), ("nonce", ctypes.c_uint32), ("count", ctypes.c_uint32))
 
 
+class Library(ctypes.CDLL):
+    """The compiled C; its file goes with it."""
+
+    def __init__(self, path: Path, folder: tempfile.TemporaryDirectory[str]) -> None:
+        super().__init__(str(path))
+        self.folder = folder
+
+
 @functools.cache
-def library() -> ctypes.CDLL:
+def library() -> Library:
     root = layout.find_root()
     kept = tempfile.TemporaryDirectory(prefix="nexus-frame-")
     folder = Path(kept.name)
     emit_contract(load_contract(layout.contract_dir(root)), folder)
     source, built = root / "firmware" / "runtime" / "frame.c", folder / "frame.so"
     subprocess.run(["cc", *FLAGS, f"-I{folder}", "-o", str(built), str(source)], check=True)
-    loaded = ctypes.CDLL(str(built))
+    loaded = Library(built, kept)
     loaded.frame_read_request.restype = ctypes.c_bool
     for name in ("frame_write_request", "frame_write_reply", "frame_number"):
         getattr(loaded, name).restype = ctypes.c_size_t
-    loaded.folder = kept  # goes with the library
     return loaded
 
 
@@ -80,7 +87,8 @@ class Frame:
 
     def unpack(self, form: str, count: int | None = None) -> tuple[object, ...] | None:
         left = self._serving.count if count is None else count
-        at, items = self._contract.WIRE_REQUEST_HEADER, []
+        at = self._contract.WIRE_REQUEST_HEADER
+        items: list[object] = []
         fixed = form.removeprefix("<").removesuffix("*")
         for letter in fixed:
             value = ctypes.c_uint64()
