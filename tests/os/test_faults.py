@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -117,6 +118,7 @@ def test_service_that_faults_at_start(clone: Clone, service: str, phase_not_reac
     assert (answer.exit_code, answer.code) == (FAILED, "end"), answer.text
     assert answer.verdict["reason"]["expected"] == MARKERS[phase_not_reached]
     assert "fault label=" in answer.reason
+    assert re.search(r"pc +0x[0-9a-f]+ \w+ \w+\+0x[0-9a-f]+ \(\w+\.[chS]:\d+\)", answer.text)
 
 
 def test_service_that_spins_is_stopped_and_named(clone: Clone) -> None:
@@ -131,7 +133,7 @@ def test_selftest_that_spins_runs_into_the_time_out(clone: Clone) -> None:
     answer = clone.test_os(RUN_TIMEOUT="3s")
     assert (answer.exit_code, answer.code) == (TIMEOUT, "timeout"), answer.text
     assert answer.verdict["reason"]["expected"] == MARKERS["rng_entropy"]
-    assert "where the hart stands now" in answer.text
+    assert re.search(r"pc +0x[0-9a-f]+ \w+\+0x[0-9a-f]+ \(\w+\.[chS]:\d+\), where the hart stands now", answer.text)
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------

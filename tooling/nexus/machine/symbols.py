@@ -53,10 +53,16 @@ def locate(elf: Path, address: int) -> str | None:
 
 
 def _decode(address: int, label: str, kernel: Path, programs: Mapping[str, Path]) -> str:
-    elf = kernel if address >= KERNEL_BASE else programs.get(label)
+    elf = kernel if address >= KERNEL_BASE else programs.get(label) or _only(programs)
     place = locate(elf, address) if elf is not None else None
     whose = f" {label}" if label and address < KERNEL_BASE else ""
     return f"{address:#x}{whose} {place or 'in no known function'}"
+
+
+def _only(programs: Mapping[str, Path]) -> Path | None:
+    """The program of every process, where all run the same one."""
+    different = set(programs.values())
+    return different.pop() if len(different) == 1 else None
 
 
 def _function(file: Any, address: int) -> str | None:

@@ -131,12 +131,20 @@ def test_os(
 
 
 @click.command("test-kernel", context_settings={"ignore_unknown_options": True})
+@click.option("--junit", metavar="FILE", help="The results as JUnit XML.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test_kernel(arguments: tuple[str, ...]) -> int:
-    """Attack the kernel from inside the machine; takes pytest's options."""
+def test_kernel(junit: str | None, arguments: tuple[str, ...]) -> int:
+    """Boot the kernel proof image and judge every attack on the kernel; takes pytest's options."""
     import pytest
 
-    return int(pytest.main(["-q", str(find_root() / "tests" / "kernel"), *arguments]))
+    tests = sorted((find_root() / "tests" / "os").glob("test_kernel*.py"))
+    if not tests:
+        raise errors.SetupError("tests/os holds no kernel proof")
+    report = [f"--junitxml={junit}"] if junit else []
+    found = pytest.main(["-q", f"--rootdir={find_root()}", *report, *map(str, tests), *arguments])
+    if found == pytest.ExitCode.INTERRUPTED:
+        return errors.EXIT_INTERRUPTED
+    return errors.EXIT_OK if found == pytest.ExitCode.OK else errors.VerdictError.exit_code
 
 
 def _run_detached(root: Path, system: str, rng: str, until: str | None, seconds: float | None) -> int:
