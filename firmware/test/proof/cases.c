@@ -1,10 +1,10 @@
 /* The order of all cases: one table per group, each in the file of its name. Read by judge and runners alike. */
 #include "proof.h"
 
-extern const struct proof_group handle_group, right_group, table_group, peer_group;
+extern const struct proof_group handle_group, right_group, table_group, peer_group, move_group, deadline_group, spin_group;
 
 static const struct proof_group *const groups[] = {
-    &handle_group, &right_group, &table_group, &peer_group,
+    &handle_group, &right_group, &table_group, &peer_group, &move_group, &deadline_group, &spin_group,
 };
 
 /* 0 behind the last. */

@@ -6,7 +6,7 @@
 
 #include "measure.h"
 
-enum { POLL_TICKS = MS, CASE_TICKS = 3 * LIMIT_TICK_HZ, LOOK_TICKS = 20 * LIMIT_TICK_HZ, SETTLE_TICKS = LIMIT_TICK_HZ / 5 };
+enum { POLL_TICKS = MS, QUIET_TICKS = LIMIT_TICK_HZ, CASE_TICKS = 3 * LIMIT_TICK_HZ, LOOK_TICKS = 20 * LIMIT_TICK_HZ, SETTLE_TICKS = LIMIT_TICK_HZ / 5 };
 
 struct seen seen;
 uint64_t secret;
@@ -88,7 +88,7 @@ static void serve_until_ended(void) {
             seen.late = true;
             return;
         }
-        uint64_t status = nexus_recv(CAP_ENDPOINT, MAX_ACCEPT, nexus_time() + POLL_TICKS, &d);
+        uint64_t status = nexus_recv(CAP_ENDPOINT, MAX_ACCEPT, nexus_time() + (running->quiet ? QUIET_TICKS : POLL_TICKS), &d);
         if (status == E_OK && nexus_flags(d.word) & DELIVER_MESSAGE) on_message(&d);
         else if (status == E_OK) seen.bits |= nexus_bits(&d) & ~CHILDREN_BITS;
         if (running->poll) running->poll(running->arg, running_right);

@@ -147,6 +147,13 @@ void free_judge_regions(void) {
     }
 }
 
+/* How many capabilities with this badge to the judge's own endpoint have died. */
+uint64_t judge_revoke(uint64_t badge) {
+    uint64_t count = 0;
+    (void)nexus_cap_revoke(CAP_ENDPOINT, badge, &count);
+    return count;
+}
+
 void judge_notify(uint64_t handle) { (void)nexus_notify(handle); }
 
 /* --- the servers --- */

@@ -35,6 +35,7 @@ struct proof_case {
     void (*poll)(uint32_t arg, bool right);
     void (*at_done)(uint32_t arg, bool right);
     int64_t (*effect)(uint32_t arg, bool right);
+    bool quiet;       /* the judge sleeps meanwhile: its own deadlines would be ticks for everybody */
     const char *look; /* the host looks at the machine while the attacker waits in its DONE */
 };
 
@@ -168,6 +169,7 @@ void restart_one_step(enum who who);
 void repair_victim(void);
 void judge_pause(uint64_t ticks);
 uint64_t judge_region(uint32_t number);
+uint64_t judge_revoke(uint64_t badge);
 void judge_notify(uint64_t handle);
 uint64_t system_phase(void);
 uint64_t service_id_of(const char *name);

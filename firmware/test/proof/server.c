@@ -50,8 +50,8 @@ static void evade(void) {
     uint64_t bits;
     for (;;) {
         uint64_t begun = nexus_time();
-        while (nexus_time() - begun < LIMIT_SLICE_TICKS * 8 / 10) {}
-        (void)nexus_wait(CAP_NOTIFICATION, nexus_time() + LIMIT_SLICE_TICKS / 5, &bits);
+        while (nexus_time() - begun < LIMIT_SLICE_TICKS / 5) {}
+        (void)nexus_wait(CAP_NOTIFICATION, nexus_time() + LIMIT_SLICE_TICKS / 25, &bits);
     }
 }
 
