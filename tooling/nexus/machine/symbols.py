@@ -14,6 +14,8 @@ from nexus.verdict.grammar import COUNTER, KERNEL, Malformed, Seen, parse
 
 KERNEL_BASE = 0x8000_0000
 MAX_COUNTERS = 4
+SHF_EXECINSTR = 4
+NAME = re.compile(r"[A-Za-z_]")  # not the marks of the assembler: $x, .L1
 LABEL = re.compile(r"\blabel=(\S+)")  # in a fault line of the kernel
 
 
@@ -66,14 +68,24 @@ def _only(programs: Mapping[str, Path]) -> Path | None:
 
 
 def _function(file: Any, address: int) -> str | None:
+    """The nearest symbol of code at or before the address; assembly has none with a size."""
     table = file.get_section_by_name(".symtab")
     best: tuple[int, str] | None = None
     for symbol in table.iter_symbols() if table else ():
         start, size = symbol["st_value"], symbol["st_size"]
-        inside = start <= address < start + max(size, 1) and symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE")
-        if inside and (best is None or start > best[0]):
+        is_code = symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE") and NAME.match(symbol.name)
+        inside = start <= address and (size == 0 or address < start + size)
+        if is_code and inside and _code_at(file, symbol["st_shndx"], address) and (best is None or start >= best[0]):
             best = (start, symbol.name)
     return f"{best[1]}+{address - best[0]:#x}" if best else None
+
+
+def _code_at(file: Any, section: object, address: int) -> bool:
+    """Whether that section is code and holds the address."""
+    if not isinstance(section, int):
+        return False
+    head = file.get_section(section)
+    return bool(head["sh_flags"] & SHF_EXECINSTR) and 0 <= address - head["sh_addr"] < head["sh_size"]
 
 
 def _line(file: Any, address: int) -> str | None:
