@@ -133,6 +133,18 @@ CASE(a_reply_capability_moves_nowhere) {
     CHECK_EQ(reply(p, handle), E_OK);
 }
 
+CASE(the_right_to_receive_never_leaves_its_owner) {
+    boot();
+    struct process *p = proc(MIDDLE);
+    caps_of(p)[0] = H_OWN;
+    CHECK_EQ(receive(proc(SERVER), 1), BLOCKED);
+    CHECK_EQ(call(p, H_SERVER, .caps = 1), E_BAD_RIGHT);
+    CHECK_EQ(call(proc(CLIENT), H_MIDDLE, .accept = 1), BLOCKED);
+    CHECK_EQ(receive(p, 0), E_OK);
+    CHECK_EQ(reply(p, got_reply(p), .caps = 1), E_BAD_RIGHT);
+    CHECK(cap_at(p, H_OWN) != 0);
+}
+
 CASE(a_server_gets_no_more_than_it_accepts) {
     for (uint32_t accept = 0; accept < 4; accept++) {
         if (accept == 0) boot();

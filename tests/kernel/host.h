@@ -87,9 +87,11 @@ uint32_t count_caps(uint8_t type, uint16_t object);      /* in all tables */
 
 /* --- checks --- */
 
-void check_invariants(void);   /* invariants.c; after every system call and event too */
+void check_invariants(void);   /* invariants.c; after every system call and event too, unless told otherwise */
+extern bool host_checks_each_step;
 void check_frames(void);       /* cases_frames.c: every page that a process maps is of a type and an owner that may be there */
 void host_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
+extern void (*host_tell_more)(void); /* what led to a failure; 0: nothing to say */
 #define FAIL(...) host_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(condition) do { if (!(condition)) FAIL("%s", #condition); } while (0)
 #define CHECK_EQ(found, expected) \
