@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nexus import layout
 from nexus.contract.load import Contract, load_contract
+from nexus.image.build import build_image
 
 PARTS = ("firmware", "guest", "recipes", "tests/recipes", "tests/vectors", "tooling")
+Copy = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -23,18 +26,46 @@ def contract(root: Path) -> Contract:
     return load_contract(layout.contract_dir(root))
 
 
-def copy_clone(root: Path, folder: Path) -> Path:
-    """This clone's sources, without what has been built."""
+def copy_sources(root: Path, folder: Path) -> Path:
     for part in PARTS:
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "sources.lock", folder)
     return folder
 
 
+def copy_interpreters(root: Path, folder: Path) -> None:
+    """The ELFs with the stamps that say from what they were made, and nothing else: make's own notes hold paths."""
+    for path in [*(root / "build/runtime").glob("*.stamp"), *(root / "build/runtime").glob("*/*.elf")]:
+        target = folder / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
 @pytest.fixture(scope="session")
 def pristine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One copy for all tests that change nothing in it."""
-    return copy_clone(root, tmp_path_factory.mktemp("pristine"))
+    """This clone's sources as they are now: one clone for all tests that change nothing in it."""
+    return copy_sources(root, tmp_path_factory.mktemp("pristine"))
+
+
+@pytest.fixture(scope="session")
+def interpreters(root: Path, pristine: Path) -> Path:
+    """A clone whose service runtime is up to date: that of this clone if it is, else compiled once."""
+    copy_interpreters(root, pristine)
+    build_image("default", pristine, lambda _: None)
+    return pristine
+
+
+@pytest.fixture(scope="session")
+def copy(pristine: Path, request: pytest.FixtureRequest) -> Copy:
+    """copy(folder, built=True) -> a clone there, with compiled interpreters or from nothing."""
+
+    def make(folder: Path, built: bool = True) -> Path:
+        copy_sources(pristine, folder)
+        if built:
+            copy_interpreters(request.getfixturevalue("interpreters"), folder)
+        return folder
+
+    return make
 
 
 @pytest.fixture
@@ -45,10 +76,8 @@ def clone(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own_clone(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone that the test may change; the interpreters that this clone has built are there already."""
-    folder = copy_clone(root, tmp_path / "clone")
-    if (root / "build" / "runtime").is_dir():
-        shutil.copytree(root / "build" / "runtime", folder / "build" / "runtime")
+def own_clone(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone that the test may change."""
+    folder = copy(tmp_path / "clone")
     monkeypatch.setattr(layout, "find_root", lambda: folder)
     return folder

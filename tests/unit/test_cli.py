@@ -1,27 +1,16 @@
-"""The edge of the host tool: every kind of failure becomes one message, a hint and one exit code."""
+"""The command itself: one place that catches errors, exit codes of the table, help that imports nothing."""
 
 from __future__ import annotations
 
-import errno
-from pathlib import Path
+import importlib
+import subprocess
+import sys
 
 import click
 import pytest
 
 from nexus import cli, errors
-from nexus.image import sources
-from nexus.layout import find_root
-
-ROOT = find_root()
-
-
-def run_raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
-    @click.command()
-    def failing() -> None:
-        raise error
-
-    monkeypatch.setattr(cli.LazyGroup, "get_command", lambda self, ctx, name: failing)
-    return cli.main(["run"])
+from nexus.verbs import image
 
 
 @pytest.mark.parametrize(
@@ -36,43 +25,59 @@ def run_raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         (errors.DeadlineError, 7),
     ],
 )
-def test_failure_has_the_exit_code_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[errors.NexusError], code: int
+def test_error_becomes_message_hint_and_exit_code(
+    kind: type[errors.NexusError], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_raising(monkeypatch, kind("what went wrong", "what to do")) == code
-    assert capsys.readouterr().err == "nexus: what went wrong\n  hint: what to do\n"
+    def fail(_: object) -> None:
+        raise kind("what is wrong", "what to do")
+
+    monkeypatch.setattr(image, "progress_to", fail)
+    assert cli.main(["build-image"]) == code
+    captured = capsys.readouterr()
+    assert captured.err == "nexus: what is wrong\n  hint: what to do\n"
+    assert captured.out == ""
 
 
-def test_interrupt_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_raising(monkeypatch, KeyboardInterrupt()) == 130
+def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image, "progress_to", interrupt)
+    assert cli.main(["build-image"]) == 130
 
 
-def test_full_or_read_only_disk_is_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/a clone/build/x")) == 3
-    assert "nexus: /a clone/build/x: No space left on device" in capsys.readouterr().err
+@pytest.mark.parametrize("args", [["nonsense"], ["build-image", "--nonsense"], ["new-service"]])
+def test_wrong_usage_is_2(args: list[str]) -> None:
+    assert cli.main(args) == 2
 
 
-def test_other_system_error_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(FileNotFoundError):
-        run_raising(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file or directory", "x"))
+def test_unexpected_error_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(image, "progress_to", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["build-image"])
 
 
-def test_unknown_verb_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["bild-image"]) == 2
-    assert "bild-image" in capsys.readouterr().err
+def test_every_verb_is_a_command_with_help() -> None:
+    for name, verb in cli.VERBS.items():
+        module = importlib.import_module(f"nexus.verbs.{verb.module}")
+        command = getattr(module, name.replace("-", "_"))
+        assert isinstance(command, click.Command), name
+        assert command.help, name
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
-def test_every_verb_of_the_table_exists(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([verb, "--help"]) == 0
-    assert verb in capsys.readouterr().out
+def test_help_lists_every_verb_and_imports_none() -> None:
+    program = "import sys; from nexus.cli import main; main(['--help']); print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert all(f"  {name} " in said for name in cli.VERBS)
+    loaded = said.splitlines()[-1].split()
+    assert [name for name in loaded if name.startswith(("nexus.verbs.", "nexus.image", "elftools", "pexpect"))] == []
 
 
-def test_cache_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    source = sources.load_lock(ROOT / "sources.lock")["sodium"]
-    with pytest.raises(errors.SetupError) as caught:
-        sources.obtain(source, {"XDG_CACHE_HOME": str(tmp_path / "file")}, lambda text: None)
-    assert "XDG_CACHE_HOME" in str(caught.value.hint)
+def test_progress_is_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    image.progress_to(False)("stage")
+    assert capsys.readouterr().err == ""
+    image.progress_to(True)("stage")
+    assert capsys.readouterr().err.endswith(" s  stage\n")

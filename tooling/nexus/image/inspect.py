@@ -20,6 +20,7 @@ from nexus.image.program import EXECUTE, WRITE, Program, read_program
 from nexus.recipe.model import PAGE, pages
 
 RUNTIME = "service"
+KNOWN_SYMBOL = "mp_init"  # every interpreter has it
 # What a system for everyday use must not hold.
 PLAIN_SYSTEM = "default"
 TEST_SOURCES = ("firmware/test/", "guest/selftest", "tests/")
@@ -47,7 +48,9 @@ def inspect_image(
         "every program page is readable, and not both writable and executable": lambda: _segments(table, linked),
         "image, table and programs are of one contract": lambda: _contract(table, manifest),
         "programs are the files that were built": lambda: unreadable + _program_parts(programs, manifest),
-        f"the {RUNTIME} runtime holds no compiler and no forbidden module": lambda: _forbidden(programs, forbidden),
+        f"the {RUNTIME} runtime holds no compiler and no forbidden module": lambda: _forbidden(
+            manifest, programs, forbidden
+        ),
         f"{PLAIN_SYSTEM} holds nothing made for tests": lambda: _test_only(manifest),
     }
     return [Finding(name, tuple(check())) for name, check in checks.items()]
@@ -176,14 +179,14 @@ def _program_parts(programs: list[Program], manifest: Manifest) -> list[str]:
     return problems
 
 
-def _forbidden(programs: list[Program], forbidden: frozenset[str]) -> list[str]:
-    problems = []
-    for program in programs:
-        if program.name == RUNTIME:
-            problems += [f"found {name}" for name in sorted(program.symbols) if is_forbidden(name, forbidden)]
-            if "mp_init" not in program.symbols:
-                problems.append("found no symbol mp_init, so the absence of others proves nothing")
-    return problems
+def _forbidden(manifest: Manifest, programs: list[Program], forbidden: frozenset[str]) -> list[str]:
+    """Needs the ELF with its symbols: where they are missing, their absence proves nothing."""
+    if all(row.program != RUNTIME for row in manifest.processes):
+        return []
+    symbols = next((program.symbols for program in programs if program.name == RUNTIME), frozenset())
+    if KNOWN_SYMBOL not in symbols:
+        return [f"found no program {RUNTIME!r} with the symbol {KNOWN_SYMBOL}, so the absence of others proves nothing"]
+    return [f"found {name}" for name in sorted(symbols) if is_forbidden(name, forbidden)]
 
 
 def is_forbidden(symbol: str, forbidden: frozenset[str]) -> bool:

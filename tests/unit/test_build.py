@@ -1,0 +1,190 @@
+"""Whole builds in clones of their own: what is rebuilt after which change, the same bytes wherever a clone lies, staleness."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nexus import layout
+from nexus.errors import BuildError, SetupError
+from nexus.image import build, manifest
+from nexus.image.kernel import RAM_BASE, read_image
+
+SILENT_SECONDS = 60.0
+
+
+def nothing(_: str) -> None:
+    """Nobody watches."""
+
+
+def times(folder: Path, pattern: str) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob(pattern)}
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+@pytest.fixture
+def default(own_clone: Path) -> Path:
+    """A clone in which the default system is built."""
+    build.build_image("default", own_clone, nothing)
+    return own_clone
+
+
+def test_second_build_does_nothing(default: Path) -> None:
+    before = times(default / "build", "*")
+    said: list[str] = []
+    first = manifest.load_manifest(layout.manifest_path(default, "default"))
+    assert build.build_image("default", default, said.append) == first
+    assert said == []
+    assert times(default / "build", "*") == before
+
+
+def test_one_changed_guest_file_is_compiled_alone(default: Path) -> None:
+    objects = times(default / "build", "*.o")
+    programs = times(default / "build", "service.elf")
+    append(default / "guest/services/logd/main.py", "\n_changed = 1\n")
+    said: list[str] = []
+    begun = time.monotonic()
+    build.build_image("default", default, said.append)
+    assert time.monotonic() - begun < SILENT_SECONDS
+    assert any(line.startswith("guest: 1 modules compiled") for line in said), said
+    assert times(default / "build", "service.elf") == programs
+    changed = {Path(name).name for name, when in times(default / "build", "*.o").items() if objects.get(name) != when}
+    assert changed == {"image_table.o", "payload.o"}
+    assert b"_changed" in layout.image_path(default, "default").read_bytes()
+
+
+def test_changed_comment_in_the_contract_compiles_no_program(default: Path) -> None:
+    objects = times(default / "build", "*.o")
+    append(default / "recipes/contract/limits.toml", "\n# more\n")
+    build.build_image("default", default, nothing)
+    assert times(default / "build", "*.o") == objects
+
+
+def test_changed_contract_reaches_every_program(own_clone: Path) -> None:
+    before = build.build_image("smoke", own_clone, nothing)
+    append(own_clone / "recipes/contract/limits.toml", "\n[limit2]\nnew = 1\n")
+    after = build.build_image("smoke", own_clone, nothing)
+    assert after.contract_digest != before.contract_digest
+    for one, other in zip(before.programs, after.programs, strict=True):
+        assert one.sha256 != other.sha256
+
+
+def test_image_that_somebody_changed_is_built_again(default: Path) -> None:
+    image = layout.image_path(default, "default")
+    good = image.read_bytes()
+    image.write_bytes(good[:-1] + b"\xff")
+    assert build.up_to_date("default", default) is None
+    image.unlink()
+    build.build_image("default", default, nothing)
+    assert image.read_bytes() == good
+
+
+@pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/default.toml"])
+def test_stale_image_is_told_by_the_file_that_changed(default: Path, change: str) -> None:
+    found = manifest.load_manifest(layout.manifest_path(default, "default"))
+    assert manifest.changed_inputs(found, default) == []
+    append(default / change, "\n")
+    assert manifest.changed_inputs(found, default) == [change]
+    assert manifest.is_stale(found, default)
+
+
+def test_new_and_gone_files_make_an_image_stale(default: Path) -> None:
+    found = manifest.load_manifest(layout.manifest_path(default, "default"))
+    (default / "guest/lib/newer.py").write_text("# New.\n", encoding="utf-8")
+    (default / "firmware/kernel/panic.c").unlink()
+    assert manifest.changed_inputs(found, default) == ["firmware/kernel/panic.c", "guest/lib/newer.py"]
+
+
+def test_manifest_states_what_is_in_the_image(default: Path) -> None:
+    found = manifest.load_manifest(layout.manifest_path(default, "default"))
+    linked = read_image(layout.image_path(default, "default"))
+    assert min(area.start for area in found.areas) == linked.symbols["_start"] == RAM_BASE
+    assert found.image_end == linked.end < RAM_BASE + found.ram_bytes
+    for part in found.parts:
+        segment = next(s for s in linked.segments if s.va <= part.address < s.va + s.memory_bytes)
+        data = segment.data[part.address - segment.va :][: part.bytes]
+        assert hashlib.sha256(data).hexdigest() == part.sha256
+    assert found.qemu_devices == ["virtio-rng-device"]
+    assert [row.label for row in found.processes] == ["init", "logd", "rngd"]
+    assert manifest.to_json(found) == layout.manifest_path(default, "default").read_text(encoding="utf-8")
+    assert str(default) not in manifest.to_json(found)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 99}', "[]"])
+def test_manifest_of_another_version_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BuildError, match="not a manifest of this version"):
+        manifest.load_manifest(tmp_path / "manifest.json")
+
+
+def test_missing_manifest_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(SetupError) as caught:
+        manifest.load_manifest(tmp_path / "bench" / "manifest.json")
+    assert caught.value.hint == "build the image: nexus build-image --system bench"
+
+
+def test_part_of_a_process_that_is_gone_is_removed(own_clone: Path) -> None:
+    recipe = own_clone / "recipes/systems/smoke.toml"
+    row = '\n[[process]]\nname = "pang"\nnative = "firmware/test/pang"\n'
+    (own_clone / "firmware/test/pang").mkdir()
+    text = (own_clone / "firmware/test/pong/pong.c").read_text(encoding="utf-8")
+    (own_clone / "firmware/test/pang/pang.c").write_text(text, encoding="utf-8")
+    append(recipe, row)
+    build.build_image("smoke", own_clone, nothing)
+    assert "pang_0.bin" in times(own_clone / "build/smoke/parts", "*")
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace(row, ""), encoding="utf-8")
+    build.build_image("smoke", own_clone, nothing)
+    assert "pang_0.bin" not in times(own_clone / "build/smoke/parts", "*")
+
+
+def test_second_build_waits_for_the_first(default: Path) -> None:
+    said: list[str] = []
+    waiting = threading.Event()
+
+    def hear(text: str) -> None:
+        said.append(text)
+        waiting.set()
+
+    with (default / "build" / build.LOCK).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = threading.Thread(target=build.build_image, args=("default", default, hear))
+        other.start()
+        assert waiting.wait(SILENT_SECONDS)
+        assert said == ["waiting for another build of this clone"]
+        assert other.is_alive()
+    other.join(SILENT_SECONDS)
+    assert not other.is_alive()
+
+
+@pytest.mark.slow
+def test_same_bytes_wherever_when_and_by_whom(copy: Callable[..., Path], tmp_path: Path) -> None:
+    """Two clones from nothing, at paths of different length, with another umask, user name, time zone, locale and file dates."""
+    folders = [tmp_path / "a", tmp_path / "quite" / "another-and-longer" / "place"]
+    surroundings = [
+        {"USER": "alice", "TZ": "UTC", "LC_ALL": "C", "umask": "022"},
+        {"USER": "bob", "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "umask": "077"},
+    ]
+    for folder, around in zip(folders, surroundings, strict=True):
+        copy(folder, built=False)
+        for path in folder.rglob("*"):
+            os.utime(path, (len(str(folder)) * 10_000_000, len(str(folder)) * 10_000_000))
+        environ = os.environ | around | {"PYTHONPATH": str(folder / "tooling")}
+        argv = [sys.executable, "-P", "-m", "nexus", "build-image", "--system", "selftest"]
+        command = ["sh", "-c", f'umask {around["umask"]}; exec "$@"', "sh", *argv]
+        subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
+    for name in ("selftest/nexus.elf", "selftest/manifest.json", "runtime/service/service.elf", "gen/contract.h"):
+        one, other = ((folder / "build" / name).read_bytes() for folder in folders)
+        assert one == other, name
+        assert str(tmp_path).encode() not in one, name
