@@ -15,7 +15,7 @@ from nexus.contract.load import load_contract
 from nexus.errors import NexusError
 from nexus.image import sources
 from nexus.image.toolchain import GCC, install_hint, mpy_cross
-from nexus.machine.argv import RNG_DEVICE
+from nexus.machine.argv import QEMU, RNG_DEVICE
 from nexus.machine.session import QEMU_HINT, QEMU_VARIABLE
 from nexus.setup.finding import Computer, Finding, failed, lacking, passed, skipped, warned
 from nexus.setup.host import SET_UP
@@ -84,20 +84,24 @@ def check_host_compiler(computer: Computer) -> Finding:
 
 
 def qemu_binary(computer: Computer) -> str | None:
-    return computer.which(computer.environ.get(QEMU_VARIABLE) or "qemu-system-riscv64")
+    return computer.which(computer.environ.get(QEMU_VARIABLE) or QEMU)
+
+
+def qemu_hint(computer: Computer) -> str:
+    return f"unset {QEMU_VARIABLE}, or {QEMU_HINT}" if computer.environ.get(QEMU_VARIABLE) else QEMU_HINT
 
 
 def check_qemu(computer: Computer) -> Finding:
-    binary = qemu_binary(computer)
+    binary, hint = qemu_binary(computer), qemu_hint(computer)
     if binary is None:
-        return lacking("qemu-system-riscv64 is not installed", QEMU_HINT)
+        return lacking(f"{computer.environ.get(QEMU_VARIABLE) or QEMU} is not installed", hint)
     version = computer.ask(binary, "--version")
     if version.exit_code:
-        return failed(f"{binary} does not run: {version.first_line}", QEMU_HINT)
+        return failed(f"{binary} does not run: {version.first_line}", hint)
     if not re.search(r"^virt\s", computer.ask(binary, "-machine", "help").text, re.MULTILINE):
-        return failed(f"{version.first_line} has no machine `virt`", QEMU_HINT)
+        return failed(f"{version.first_line} has no machine `virt`", hint)
     if f'"{RNG_DEVICE}"' not in computer.ask(binary, "-device", "help").text:
-        return failed(f"{version.first_line} has no {RNG_DEVICE}", QEMU_HINT)
+        return failed(f"{version.first_line} has no {RNG_DEVICE}", hint)
     return passed(f"{version.first_line}, with virt and {RNG_DEVICE}")
 
 
@@ -129,7 +133,8 @@ def check_boot(computer: Computer) -> Finding:
         seconds = time.monotonic() - begun
     if ended.exit_code != code:
         return failed(
-            f"a five-instruction image ended with {ended.exit_code}, not {code}: {ended.text.strip()[-200:]}", QEMU_HINT
+            f"a five-instruction image ended with {ended.exit_code}, not {code}: {ended.text.strip()[-200:]}",
+            qemu_hint(computer),
         )
     if seconds > BOOT_SECONDS:
         return warned(
