@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEST = ("lint", "test-host", "test-os", "test-kernel")
-GATES = {"test": TEST, "test-all": (*TEST, "bench")}
+GATES = {"test": TEST, "test-all": (*TEST, "mutants", "bench")}
 
 # Variables that shorten or prolong one judged boot; whoever sets one wants that boot and nothing after it.
 RUN_VARIABLES = ("RUN_PHASE", "RUN_UNTIL_MARKER")
