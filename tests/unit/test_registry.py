@@ -25,8 +25,13 @@ from nexus.machine.registry import (
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """Something that lives and has a socket's name among its words, as QEMU has."""
-    child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)", "unix:/s/a.monitor,server=on"])
+    program = "import sys, time; print(flush=True); time.sleep(60)"
+    words = [sys.executable, "-S", "-c", program, "unix:/s/a.monitor,server=on"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()  # only now /proc surely shows its words
     yield child
+    child.stdout.close()
     child.kill()
     child.wait()
 
