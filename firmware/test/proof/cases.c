@@ -1,10 +1,14 @@
 /* The order of all cases: one table per group, each in the file of its name. Read by judge and runners alike. */
 #include "proof.h"
 
-extern const struct proof_group handle_group, right_group, table_group, peer_group, move_group, deadline_group, spin_group;
+extern const struct proof_group handle_group, right_group, table_group, peer_group, move_group, deadline_group, spin_group, memory_group,
+    processor_group, pointer_group, console_group, region_group, app_group, supervision_group, life_group, fence_group,
+    queue_group;
 
 static const struct proof_group *const groups[] = {
-    &handle_group, &right_group, &table_group, &peer_group, &move_group, &deadline_group, &spin_group,
+    &handle_group, &right_group, &table_group, &peer_group, &move_group, &deadline_group, &spin_group, &memory_group,
+    &processor_group, &pointer_group, &console_group, &region_group, &app_group, &supervision_group, &life_group, &fence_group,
+    &queue_group,
 };
 
 /* 0 behind the last. */

@@ -87,5 +87,5 @@ void wake_when_waiting(uint32_t arg, bool right) {
     (void)arg, (void)right;
     if (!waits_in(WHO_ATTACKER, STATE_WAITING) || seen.kept_count == 0) return;
     seen.measured = 1;
-    judge_notify(seen.kept[0]);
+    (void)judge_notify(seen.kept[0]);
 }

@@ -42,7 +42,7 @@ void let_host_look(const char *what) {
 }
 
 static void on_done(const struct nexus_delivery *d, const struct message *m, enum who who) {
-    if (running && who == running->helper && m->data) seen.data = m->data;
+    if (running && who == running->helper && m->data) seen.helper_data = m->data;
     if (running && who == seen.who) {
         seen.done = true;
         seen.status = m->value;

@@ -45,7 +45,9 @@ struct proof_group {
 };
 const struct proof_case *proof_case_at(uint32_t number);
 
-#define WARD_NAME "ward" /* id name of the holder's child in the recipe */
+/* The id name of the holder's child in the recipe, and the name of an app that has the same FNV-1a-64. */
+#define WARD_NAME "ward"
+#define COLLIDING_NAME "app:ward"
 enum { JUDGE_REGIONS = 2, HOLDER_REGION = JUDGE_REGIONS, REGION_BYTES = 4 * PAGE }; /* regions are numbered through all rows */
 
 /* --- messages to the judge (all fields little-endian, in the IPC page) --- */
@@ -104,6 +106,9 @@ struct report {
     uint64_t value;   /* of the last SERVE_COUNT */
 };
 
+/* FNV-1a-64, as the builder and the kernel form identities. */
+uint64_t service_id_of(const char *name);
+
 /* --- runner.c: in processes that attack or help --- */
 
 extern struct told told;
@@ -137,7 +142,7 @@ struct seen {
     bool asked, done, late;
     struct process_status at_ask, at_done, end, helper_end;
     uint64_t status;                   /* told with OP_DONE: never believed, only timing and data are used */
-    uint64_t data;
+    uint64_t data, helper_data;        /* told with it by attacker and helper */
     uint32_t probes;
     uint32_t behalf;                   /* probes that were made on behalf of the helper */
     uint64_t probe_value, probe_badge;
@@ -170,6 +175,5 @@ void repair_victim(void);
 void judge_pause(uint64_t ticks);
 uint64_t judge_region(uint32_t number);
 uint64_t judge_revoke(uint64_t badge);
-void judge_notify(uint64_t handle);
+uint64_t judge_notify(uint64_t handle);
 uint64_t system_phase(void);
-uint64_t service_id_of(const char *name);

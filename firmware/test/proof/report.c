@@ -62,7 +62,7 @@ void say_run(uint32_t number, const char *name, bool right, int64_t effect, cons
     add_signed(&line, " slots=", (int64_t)(after->slots - before->slots));
     add_signed(&line, " frames=", (int64_t)(after->frames - before->frames));
     add_hex(&line, " token=", seen.token);
-    add_hex(&line, " data=", seen.data);
+    add_hex(&line, " data=", seen.helper_data ? seen.helper_data : seen.data);
     say(&line);
 }
 
@@ -72,6 +72,7 @@ void say_look(uint32_t number, const char *what, bool right) {
     add(&line, " ");
     add(&line, what);
     add(&line, right ? " twin" : " attack");
+    add_hex(&line, " token=", seen.token);
     add_hex(&line, " data=", seen.data);
     say(&line);
 }
