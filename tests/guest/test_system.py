@@ -73,6 +73,13 @@ def test_texts_of_lines_agree_with_their_patterns() -> None:
     assert re.fullmatch(row.pattern or "", contract.table("line")["rng_bytes"] + "0" * 16)
 
 
+# A facet that is equal to every other.
+ANY = """
+class _Any:
+    def __ne__(self, other):
+        return False
+
+"""
 VARIED = "bytes((i * 37 + served[0] * 11) & 255 for i in range({}))"
 FAKES = {
     "constant": "bytes(count)",
@@ -104,15 +111,53 @@ def test_false_entropy_fails_the_proof(machine: Make, answer: str) -> None:
     assert m.contract.MARK_RNG_ENTROPY not in m.said("SELFTEST")
 
 
-def test_peer_that_lies_about_its_attempts_fails_the_proof(machine: Make) -> None:
-    peer = """
+REFUSALS = {
+    "large is malformed": (
+        "if count > 256:",
+        "if count > 256:\n        raise Refuse(contract.STATUS_MALFORMED)\n    if False:",
+    ),
+    "large is cut": ("if count > 256:", "count = min(count, 256)\n    if False:"),
+    "nothing is fine": ("if count == 0:", "if False:"),
+    "denied": ("if count == 0:", "if count in (0, 257):\n        raise Refuse(contract.STATUS_DENIED)\n    if False:"),
+    "counted all the same": ("if count > 256:", "served[0] += count > 256\n    if count > 256:"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_wrong_refusal_fails_the_proof(machine: Make, old: str, new: str) -> None:
+    fake = FAKE.format(answer=VARIED.format("count"))
+    assert fake.count(old) == 1
+    m = machine(sources={"rngd": fake.replace(old, new)})
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+    assert m.said("SELFTEST")[-1].startswith("rng oversized rejected FAIL ")
+
+
+@pytest.mark.parametrize("counts", ["64, 62, 1", "64, 64, 0", "63, 60, 3", "0, 0, 0"])
+def test_peer_that_lies_about_its_attempts_fails_the_proof(machine: Make, counts: str) -> None:
+    peer = f"""
 import struct, contract, server
-server.serve({1: (lambda what: struct.pack("<HHH", 64, 62, 1), contract.REQUEST_SELFTEST_PEER_TRY, 0)})
+server.serve({{1: (lambda what: struct.pack("<HHH", {counts}), contract.REQUEST_SELFTEST_PEER_TRY, 0)}})
 """
     m = machine(sources={"selftest-peer": peer})
     m.boot()
     assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
     assert m.said("SELFTEST")[-1].startswith("rng window fenced FAIL ")
+
+
+@pytest.mark.parametrize("other", ["APPEND", "QUERY", "STATS"])
+def test_log_that_opens_an_operation_to_another_facet_fails_the_proof(machine: Make, other: str) -> None:
+    """logd as shipped, but that an operation looks at the facet no longer."""
+    source = (layout.find_root() / "guest/services/logd/main.py").read_text(encoding="utf-8")
+    row = f"contract.REQUEST_LOGD_{other}, contract.FACET_LOGD_{other})"
+    assert source.count(row) == 1
+    source = source.replace(row, f"contract.REQUEST_LOGD_{other}, _Any())").replace(
+        "HANDLERS = {", ANY + "HANDLERS = {"
+    )
+    m = machine(sources={"logd": source})
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_SELFTEST_FAILED
+    assert m.said("SELFTEST")[-1].startswith("log facet refused FAIL ")
 
 
 def test_peer_with_the_device_is_found_out(machine: Make) -> None:
