@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,13 @@ def test_text_after_the_end_is_told_as_the_end(boot: Boot) -> None:
 def test_pattern_without_end_is_refused(boot: Boot) -> None:
     with pytest.raises(UsageError):
         boot().expect("boot .*")
+
+
+def test_failing_test_shows_the_console_of_its_machines(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(boot):\n    boot().judge()\n    assert False\n")
+    argv = [sys.executable, "-P", "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "console of " in done.stdout
+    assert "kernel: end run=" in done.stdout
+    assert "console.log" in done.stdout

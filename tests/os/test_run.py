@@ -156,6 +156,15 @@ def test_detached_machine_has_its_record(alone: Clone) -> None:
     assert record["nonce"] in (runs_dir(alone.root) / run_id / "console.log").read_text()
 
 
+def test_detached_machine_as_json(alone: Clone) -> None:
+    run_id = started(alone)
+    exit_code, _ = alone.nexus("run", "--detach", "--json", str(alone.root / "machine.json"))
+    assert exit_code == 0
+    record = json.loads((alone.root / "machine.json").read_text())
+    assert record.keys() == {"id", "pid", "system", "image", "nonce", "qmp", "console"}
+    assert {run_id, record["id"]} == {machine.id for machine in live_machines(alone.root)}
+
+
 def test_terminal_leaves_a_detached_machine_running(alone: Clone) -> None:
     run_id = started(alone)
     with terminal(alone, "console") as (screen, process):

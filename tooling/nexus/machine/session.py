@@ -217,7 +217,8 @@ class Session:
             self.launch.block.write_bytes(pack(self.launch.facts, self.launch.block_layout))
         (self.run.path / "repeat.sh").write_text(f"#!/bin/sh\nexec {self.by_hand}\n", encoding="utf-8")
         self.log_event("start", argv=argv)
-        # A nexus that is killed hard must not leave an emulator behind: the kernel ends it with its parent.
+        # A nexus that is killed hard must not leave an emulator behind: the kernel ends it with the thread that started it,
+        # which for that reason has to be one that stays, as the main thread does.
         guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         with self.run.qemu.open("wb") as words:
             self._process = subprocess.Popen(

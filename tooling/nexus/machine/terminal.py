@@ -16,6 +16,7 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from nexus.verdict.grammar import MAX_LINE_BYTES, escape
 
@@ -33,13 +34,16 @@ class Outcome(enum.Enum):
 class View:
     """Shows a stream until somebody leaves, a text comes, time is up or the stream ends."""
 
-    def __init__(self, stream: socket.socket, status: Callable[[str], str], until: str | None = None) -> None:
+    def __init__(
+        self, stream: socket.socket, status: Callable[[str], str], until: str | None = None, out: TextIO = sys.stdout
+    ) -> None:
         self._stream = stream
         self._status = status
         self._until = until
         self._partial = bytearray()
         self._bar = ""
-        self._live = sys.stdout.isatty()
+        self._out = out
+        self._live = out.isatty()
 
     def show(self, seconds: float | None) -> Outcome:
         """Run the view; the status line is gone afterwards."""
@@ -84,12 +88,12 @@ class View:
 
     def _write(self, text: str, bar: str) -> None:
         if not self._live:
-            sys.stdout.write(text)
+            self._out.write(text)
         elif text or bar != self._bar:
             width = shutil.get_terminal_size().columns - 1
-            sys.stdout.write(f"{CLEAR}{text}\x1b[7m{bar[:width]}\x1b[0m" if bar else f"{CLEAR}{text}")
+            self._out.write(f"{CLEAR}{text}\x1b[7m{bar[:width]}\x1b[0m" if bar else f"{CLEAR}{text}")
             self._bar = bar
-        sys.stdout.flush()
+        self._out.flush()
 
 
 @contextmanager

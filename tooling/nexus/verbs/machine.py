@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -46,8 +47,11 @@ json_option = click.option(
 @click.option(
     "--timeout", metavar="TIME", help="End after this time with exit code 7; with --detach the machine's lifetime."
 )
+@click.option(
+    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="With --detach: the machine as JSON."
+)
 @rng_option
-def run(system: str, detach: bool, until: str | None, timeout: str | None, rng: str) -> int:
+def run(system: str, detach: bool, until: str | None, timeout: str | None, json_to: str | None, rng: str) -> int:
     """Build what changed, boot the system and show its log."""
     from nexus.machine.argv import parse_rng
     from nexus.machine.target import launch_of, prepare
@@ -59,7 +63,7 @@ def run(system: str, detach: bool, until: str | None, timeout: str | None, rng: 
     source = parse_rng(rng)
     target = prepare(root, system, build=True, progress=_progress)
     if detach:
-        return _run_detached(root, system, rng, until, seconds)
+        return _run_detached(root, system, rng, until, seconds, json_to)
     from nexus.machine.session import Session
 
     contract = load_contract(contract_dir(root))
@@ -147,30 +151,36 @@ def test_kernel(junit: str | None, arguments: tuple[str, ...]) -> int:
     return errors.EXIT_OK if found == pytest.ExitCode.OK else errors.VerdictError.exit_code
 
 
-def _run_detached(root: Path, system: str, rng: str, until: str | None, seconds: float | None) -> int:
+def _run_detached(
+    root: Path, system: str, rng: str, until: str | None, seconds: float | None, json_to: str | None
+) -> int:
     from nexus.machine.keeper import Request, launch_detached
 
     run_id = launch_detached(Request(str(root), system, rng, seconds))
-    click.echo(f"machine {run_id} is up")
-    click.echo(
-        f"  attach: ./scripts/nexus console --machine {run_id}\n  end:    ./scripts/nexus console --machine {run_id} --stop"
-    )
+    say = _speaker(json_to)
+    say(f"machine {run_id} is up")
+    say(f"  attach: ./scripts/nexus console --machine {run_id}")
+    say(f"  end:    ./scripts/nexus console --machine {run_id} --stop")
+    record = registry.pick_machine(root, run_id)
+    if json_to is not None:
+        _write(json.dumps(asdict(record), indent=2) + "\n", json_to)
     if until is None:
         return errors.EXIT_OK
-    stream = _attach(registry.pick_machine(root, run_id))
     bar = _status("Ctrl-] leaves, the machine stays up", run_id)
-    code = _watch(stream, bar, until, seconds or UNTIL_SECONDS)
+    code = _watch(_attach(record), bar, until, seconds or UNTIL_SECONDS, quiet=json_to == "-")
     if code is None:
         raise errors.MachineError(f"machine {run_id} ended before `{until}` came", _log_hint(root, run_id))
     return code
 
 
-def _watch(stream: socket.socket, bar: Callable[[str], str], until: str | None, seconds: float | None) -> int | None:
+def _watch(
+    stream: socket.socket, bar: Callable[[str], str], until: str | None, seconds: float | None, quiet: bool = False
+) -> int | None:
     """Show a console; the exit code, or None when the machine ended by itself."""
     from nexus.machine.terminal import Outcome, View
 
     with stream:
-        outcome = View(stream, bar, until).show(seconds)
+        outcome = View(stream, bar, until, sys.stderr if quiet else sys.stdout).show(seconds)
     if outcome is Outcome.LATE:
         what = f"`{until}` did not come" if until else "the machine was still up"
         raise errors.DeadlineError(f"{what} after {seconds:g} s")
@@ -278,13 +288,16 @@ def _report(result: Trial, say: Callable[[str], None], json_to: str | None, juni
 
     say(result.block or report.pass_line(result.verdict, result.seconds))
     if json_to is not None:
-        text = json.dumps(report.to_json(result.verdict), indent=2) + "\n"
-        if json_to == "-":
-            sys.stdout.write(text)
-        else:
-            Path(json_to).write_text(text, encoding="utf-8")
+        _write(json.dumps(report.to_json(result.verdict), indent=2) + "\n", json_to)
     if junit is not None:
         junit.write_text(report.to_junit(result.verdict, system, result.block), encoding="utf-8")
+
+
+def _write(text: str, to: str) -> None:
+    if to == "-":
+        sys.stdout.write(text)
+    else:
+        Path(to).write_text(text, encoding="utf-8")
 
 
 def _end_on_sigterm() -> None:
