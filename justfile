@@ -47,7 +47,7 @@ fuzz *ARGS:
 
 # Plant each bug of tests/mutants in a copy; the test named for it must fail
 mutants *ARGS:
-    @python -P -m nexus.mutants "$@"
+    @python -P -m nexus mutants "$@"
 
 # Measure the system in exact instruction counts
 bench *ARGS:

@@ -31,6 +31,7 @@ VERBS = {
     "console": Verb("machine", "Attach to the console of a live machine."),
     "test-os": Verb("machine", "Boot the selftest system and judge its console."),
     "test-kernel": Verb("machine", "Boot the kernel proof image and judge it."),
+    "mutants": Verb("mutants", "Plant known bugs in a copy; the test named for each must fail."),
     "bench": Verb("bench", "Measure the system in exact instruction counts."),
     "doctor": Verb("setup", "Check the tools, sources and limits of this machine."),
 }
