@@ -26,6 +26,7 @@ from nexus.image.toolchain import find_tool
 FOLDER = Path("tests", "mutants")
 LIST = "mutants.toml"
 KEYS = {"name", "breaks", "test"}
+SHOWN = 2000
 SECONDS = 300.0  # for one run of one test, builds included
 
 # What was built from the same sources already; make and the image builder find out what a patch has changed.
@@ -103,6 +104,7 @@ class Copy:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.said = ""  # by the last run of tests
         self._git = find_tool("git")
 
     def apply(self, patch: Path) -> dict[Path, bytes | None]:
@@ -131,9 +133,13 @@ class Copy:
         environ |= {"PYTHONPATH": str(self.root / "tooling"), "PYTHONDONTWRITEBYTECODE": "1"}
         argv = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
         try:
-            subprocess.run(argv, cwd=self.root, env=environ, capture_output=True, timeout=seconds, check=False)
+            done = subprocess.run(
+                argv, cwd=self.root, env=environ, capture_output=True, text=True, timeout=seconds, check=False
+            )
         except subprocess.TimeoutExpired:
+            self.said = f"no end within {seconds:g} s"
             return {}
+        self.said = (done.stdout + done.stderr).strip()
         return read_report(report, tests)
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -223,13 +229,10 @@ def check_unharmed(copy: Copy, mutants: Sequence[Mutant]) -> None:
     """Every named test passes before anything is broken, or its failing later would mean nothing."""
     tests = sorted({one.test for one in mutants})
     outcomes = copy.run_tests(tests, SECONDS + 10 * len(tests))
-    wrong = [
-        f"{test}: {outcomes[test].kind if test in outcomes else 'no end'}"
-        for test in tests
-        if outcomes.get(test) != Outcome("passed")
-    ]
+    wrong = [test for test in tests if outcomes.get(test) != Outcome("passed")]
     if wrong:
-        raise VerdictError("named tests that do not pass in the unharmed tree:\n  " + "\n  ".join(wrong))
+        states = "\n  ".join(f"{test}: {outcomes[test].kind if test in outcomes else 'no end'}" for test in wrong)
+        raise VerdictError(f"named tests that do not pass in the unharmed tree:\n  {states}\n{copy.said[-SHOWN:]}")
 
 
 def try_mutant(copy: Copy, mutant: Mutant, clock: Callable[[], float] = time.monotonic) -> Result:
