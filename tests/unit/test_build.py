@@ -16,7 +16,7 @@ import pytest
 
 from nexus import layout
 from nexus.errors import BuildError, SetupError
-from nexus.image import build, manifest
+from nexus.image import build, manifest, toolchain
 from nexus.image.kernel import RAM_BASE, read_image
 
 SILENT_SECONDS = 60.0
@@ -35,22 +35,22 @@ def append(path: Path, text: str) -> None:
 
 
 @pytest.fixture
-def default(own_clone: Path) -> Path:
-    """A clone in which the default system is built."""
-    build.build_image("default", own_clone, nothing)
-    return own_clone
+def found(interpreters: Path) -> manifest.Manifest:
+    """The manifest of the default system, built in a clone that must not be changed."""
+    return manifest.load_manifest(layout.manifest_path(interpreters, "default"))
 
 
-def test_second_build_does_nothing(default: Path) -> None:
-    before = times(default / "build", "*")
+def test_second_build_does_nothing(interpreters: Path, found: manifest.Manifest) -> None:
+    before = times(interpreters / "build", "*")
     said: list[str] = []
-    first = manifest.load_manifest(layout.manifest_path(default, "default"))
-    assert build.build_image("default", default, said.append) == first
+    assert build.build_image("default", interpreters, said.append) == found
     assert said == []
-    assert times(default / "build", "*") == before
+    assert times(interpreters / "build", "*") == before
 
 
-def test_one_changed_guest_file_is_compiled_alone(default: Path) -> None:
+def test_one_changed_guest_file_is_compiled_alone(own_clone: Path) -> None:
+    default = own_clone
+    build.build_image("default", default, nothing)
     objects = times(default / "build", "*.o")
     programs = times(default / "build", "service.elf")
     append(default / "guest/services/logd/main.py", "\n_changed = 1\n")
@@ -65,11 +65,12 @@ def test_one_changed_guest_file_is_compiled_alone(default: Path) -> None:
     assert b"_changed" in layout.image_path(default, "default").read_bytes()
 
 
-def test_changed_comment_in_the_contract_compiles_no_program(default: Path) -> None:
-    objects = times(default / "build", "*.o")
-    append(default / "recipes/contract/limits.toml", "\n# more\n")
-    build.build_image("default", default, nothing)
-    assert times(default / "build", "*.o") == objects
+def test_changed_comment_in_the_contract_compiles_no_program(own_clone: Path) -> None:
+    build.build_image("smoke", own_clone, nothing)
+    objects = times(own_clone / "build", "*.o")
+    append(own_clone / "recipes/contract/limits.toml", "\n# more\n")
+    build.build_image("smoke", own_clone, nothing)
+    assert times(own_clone / "build", "*.o") == objects
 
 
 def test_changed_contract_reaches_every_program(own_clone: Path) -> None:
@@ -81,35 +82,49 @@ def test_changed_contract_reaches_every_program(own_clone: Path) -> None:
         assert one.sha256 != other.sha256
 
 
-def test_image_that_somebody_changed_is_built_again(default: Path) -> None:
-    image = layout.image_path(default, "default")
+def test_another_compiler_compiles_everything(own_clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program in front of the path, which says another version and runs the real one."""
+    first = build.build_image("smoke", own_clone, nothing)
+    fake = tmp_path / toolchain.GCC
+    real = toolchain.find_tool(toolchain.GCC)
+    fake.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo another && exit\nexec {real} "$@"\n', encoding="utf-8")
+    fake.chmod(0o755)
+    objects = times(own_clone / "build/smoke", "*.o")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert build.up_to_date("smoke", own_clone) is None
+    second = build.build_image("smoke", own_clone, nothing)
+    assert (first.compiler != "another", second.compiler) == (True, "another")
+    assert not set(times(own_clone / "build/smoke", "*.o").items()) & set(objects.items())
+    assert second.image == first.image
+
+
+def test_image_that_somebody_changed_is_built_again(own_clone: Path) -> None:
+    build.build_image("smoke", own_clone, nothing)
+    image = layout.image_path(own_clone, "smoke")
     good = image.read_bytes()
     image.write_bytes(good[:-1] + b"\xff")
-    assert build.up_to_date("default", default) is None
+    assert build.up_to_date("smoke", own_clone) is None
     image.unlink()
-    build.build_image("default", default, nothing)
+    build.build_image("smoke", own_clone, nothing)
     assert image.read_bytes() == good
 
 
 @pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/default.toml"])
-def test_stale_image_is_told_by_the_file_that_changed(default: Path, change: str) -> None:
-    found = manifest.load_manifest(layout.manifest_path(default, "default"))
-    assert manifest.changed_inputs(found, default) == []
-    append(default / change, "\n")
-    assert manifest.changed_inputs(found, default) == [change]
-    assert manifest.is_stale(found, default)
+def test_stale_image_is_told_by_the_file_that_changed(found: manifest.Manifest, own_clone: Path, change: str) -> None:
+    assert manifest.changed_inputs(found, own_clone) == []
+    append(own_clone / change, "\n")
+    assert manifest.changed_inputs(found, own_clone) == [change]
+    assert manifest.is_stale(found, own_clone)
 
 
-def test_new_and_gone_files_make_an_image_stale(default: Path) -> None:
-    found = manifest.load_manifest(layout.manifest_path(default, "default"))
-    (default / "guest/lib/newer.py").write_text("# New.\n", encoding="utf-8")
-    (default / "firmware/kernel/panic.c").unlink()
-    assert manifest.changed_inputs(found, default) == ["firmware/kernel/panic.c", "guest/lib/newer.py"]
+def test_new_and_gone_files_make_an_image_stale(found: manifest.Manifest, own_clone: Path) -> None:
+    (own_clone / "guest/lib/newer.py").write_text("# New.\n", encoding="utf-8")
+    (own_clone / "firmware/kernel/panic.c").unlink()
+    assert manifest.changed_inputs(found, own_clone) == ["firmware/kernel/panic.c", "guest/lib/newer.py"]
 
 
-def test_manifest_states_what_is_in_the_image(default: Path) -> None:
-    found = manifest.load_manifest(layout.manifest_path(default, "default"))
-    linked = read_image(layout.image_path(default, "default"))
+def test_manifest_states_what_is_in_the_image(interpreters: Path, found: manifest.Manifest) -> None:
+    linked = read_image(layout.image_path(interpreters, "default"))
     assert min(area.start for area in found.areas) == linked.symbols["_start"] == RAM_BASE
     assert found.image_end == linked.end < RAM_BASE + found.ram_bytes
     for part in found.parts:
@@ -118,8 +133,8 @@ def test_manifest_states_what_is_in_the_image(default: Path) -> None:
         assert hashlib.sha256(data).hexdigest() == part.sha256
     assert found.qemu_devices == ["virtio-rng-device"]
     assert [row.label for row in found.processes] == ["init", "logd", "rngd"]
-    assert manifest.to_json(found) == layout.manifest_path(default, "default").read_text(encoding="utf-8")
-    assert str(default) not in manifest.to_json(found)
+    assert manifest.to_json(found) == layout.manifest_path(interpreters, "default").read_text(encoding="utf-8")
+    assert str(interpreters) not in manifest.to_json(found)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 99}', "[]"])
@@ -149,7 +164,7 @@ def test_part_of_a_process_that_is_gone_is_removed(own_clone: Path) -> None:
     assert "pang_0.bin" not in times(own_clone / "build/smoke/parts", "*")
 
 
-def test_second_build_waits_for_the_first(default: Path) -> None:
+def test_second_build_waits_for_the_first(interpreters: Path) -> None:
     said: list[str] = []
     waiting = threading.Event()
 
@@ -157,9 +172,9 @@ def test_second_build_waits_for_the_first(default: Path) -> None:
         said.append(text)
         waiting.set()
 
-    with (default / "build" / build.LOCK).open("w") as held:
+    with (interpreters / "build" / build.LOCK).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        other = threading.Thread(target=build.build_image, args=("default", default, hear))
+        other = threading.Thread(target=build.build_image, args=("default", interpreters, hear))
         other.start()
         assert waiting.wait(SILENT_SECONDS)
         assert said == ["waiting for another build of this clone"]

@@ -38,7 +38,7 @@ def build_image(name: str, root: Path, progress: Progress) -> Manifest:
 
 
 def up_to_date(name: str, root: Path) -> Manifest | None:
-    """The manifest, if image and inputs are what it says."""
+    """The manifest, if image, inputs and compiler are what it says."""
     system = Path(name).stem
     path, image = layout.manifest_path(root, system), layout.image_path(root, system)
     if not path.is_file() or not image.is_file():
@@ -48,7 +48,7 @@ def up_to_date(name: str, root: Path) -> Manifest | None:
     except NexusError:
         return None  # of another version of nexus
     same = manifest.file_entry(image.name, image) == found.image and not manifest.is_stale(found, root)
-    return found if same else None
+    return found if same and toolchain.compiler_version() == found.compiler else None
 
 
 def _build(name: str, root: Path, progress: Progress) -> Manifest:
@@ -172,6 +172,7 @@ def describe(
             manifest.PlacedPart(part.name, linked.symbols[part.symbol], len(part.data), part.sha256) for part in parts
         ],
         processes=[_process_row(system, process, contract, own) for process in system.processes],
+        compiler=toolchain.compiler_version(),
         input_digest=manifest.digest_inputs(inputs),
         inputs=inputs,
     )

@@ -12,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from nexus import layout
+from nexus.contract.emit import write_if_changed
 from nexus.errors import BuildError
 from nexus.image import toolchain
 from nexus.image.manifest import Area
@@ -19,6 +20,7 @@ from nexus.image.program import Segment
 from nexus.image.stack import check_stack
 
 RAM_BASE = 0x8000_0000  # of -M virt
+COMPILER_FILE = ".compiler"
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,18 @@ class Linked:
 
 
 def link(root: Path, system: Path, stack_bytes: int) -> Linked:
-    """Run make; only what changed is compiled. A kernel that could need more stack than it has is refused."""
-    (system / "kernel").mkdir(parents=True, exist_ok=True)
-    paths = {"BUILD": system / "kernel", "GEN": layout.gen_dir(root), "SYSTEM": system}
+    """Run make; only what changed is compiled, but everything when the compiler is another one than last time.
+
+    A kernel that could need more stack than it has is refused.
+    """
+    objects = system / "kernel"
+    if write_if_changed(objects / COMPILER_FILE, toolchain.compiler_identity()):
+        for path in objects.glob("*.o"):
+            path.unlink()
+    paths = {"BUILD": objects, "GEN": layout.gen_dir(root), "SYSTEM": system}
     argv = toolchain.make_argv(root / "firmware" / "kernel", paths)
     toolchain.run_tool(argv, system / "log" / "kernel.log", "kernel: make")
-    check_stack(system / "kernel", root / "firmware" / "kernel", stack_bytes)
+    check_stack(objects, root / "firmware" / "kernel", stack_bytes)
     return read_image(system / "nexus.elf")
 
 

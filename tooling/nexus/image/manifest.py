@@ -105,6 +105,7 @@ class Manifest:
     programs: list[File]  # ELFs, by path from the folder build/
     parts: list[PlacedPart]
     processes: list[ProcessRow]
+    compiler: str
     input_digest: str
     inputs: dict[str, str]  # path in the clone -> SHA-256
 

