@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from nexus.machine.registry import (
     pick_machine,
     read_record,
     runs_dir,
+    socket_dir,
+    sweep_sockets,
     write_record,
 )
 
@@ -99,3 +103,19 @@ def test_old_runs_are_removed_but_never_live_ones(tmp_path: Path, process: subpr
     left = [path for path in runs_dir(tmp_path).iterdir() if not path.is_symlink()]
     assert first.path in left
     assert len(left) == KEEP_RUNS + 2
+
+
+def test_sockets_that_nobody_serves_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = socket_dir()
+    with socket.socket(socket.AF_UNIX) as served, socket.socket(socket.AF_UNIX) as fresh:
+        for name in ("served", "dead", "fresh"):
+            place = served if name == "served" else fresh if name == "fresh" else socket.socket(socket.AF_UNIX)
+            place.bind(str(folder / name))
+            if name == "dead":
+                place.close()
+            if name != "fresh":
+                os.utime(folder / name, (0, 0))
+        served.listen()
+        sweep_sockets()
+        assert sorted(path.name for path in folder.iterdir()) == ["fresh", "served"]

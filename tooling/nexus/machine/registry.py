@@ -9,7 +9,9 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from nexus.errors import SetupError, UsageError
 
 SUN_PATH = 107  # bytes an AF_UNIX path can hold
 KEEP_RUNS = 50
+SWEEP_SECONDS = 60.0  # a socket that is younger may just be coming to life
 RECORD = "machine.json"
 
 
@@ -154,6 +157,26 @@ def socket_path(run: RunDir, name: str) -> Path:
             f"{path} is longer than the {SUN_PATH} bytes of a socket path", "set XDG_RUNTIME_DIR to a shorter folder"
         )
     return path
+
+
+def sweep_sockets() -> None:
+    """Remove the sockets of machines whose nexus was killed: nobody listens on them any more."""
+    for path in socket_dir().iterdir():
+        with suppress(FileNotFoundError):  # somebody else sweeps too
+            if time.time() - path.lstat().st_mtime > SWEEP_SECONDS and not _is_served(path):
+                path.unlink()
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _listing(records: list[Record]) -> str:

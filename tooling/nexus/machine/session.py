@@ -170,6 +170,7 @@ class Session:
 
     def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
+        registry.sweep_sockets()
         channels = Channels(*(registry.socket_path(self.run, name) for name in ("uart", "qmp", "monitor")))
         uart_listener, qmp_listener = self._listen(channels.uart), self._listen(channels.qmp)
         self._cleanup.callback(channels.monitor.unlink, missing_ok=True)
