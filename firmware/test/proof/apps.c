@@ -28,18 +28,23 @@ static uint64_t spawn_named(uint32_t number, bool right) {
     return nexus_spawn(CAP_SPAWN, region, &request, &handle);
 }
 
-/* The name of a live app, or another one with the id of a process of the recipe (FNV-1a-64 collides when somebody wants it). */
-static uint64_t spawn_again(uint32_t colliding, bool right) {
-    struct spawn_request request = app_request("app:proof");
+/* A name that is taken, or one that only has the same id (FNV-1a-64 collides when somebody wants it): of an app, of a service. */
+enum again { SAME_NAME, SAME_ID, SERVICE_ID };
+static const struct { const char *first, *second; } agains[] = {
+    [SAME_NAME] = {"app:proof", "app:proof"}, [SAME_ID] = {ONE_NAME, ONE_TWIN}, [SERVICE_ID] = {"app:proof", WARD_TWIN},
+};
+
+static uint64_t spawn_again(uint32_t which, bool right) {
+    struct spawn_request request = app_request(agains[which].first);
     uint64_t handle, region = app_region();
-    if (!colliding && nexus_spawn(CAP_SPAWN, region, &request, &handle) != E_OK) return UNLIKE;
-    request = app_request(right ? "app:other" : colliding ? COLLIDING_NAME : "app:proof");
+    if (nexus_spawn(CAP_SPAWN, region, &request, &handle) != E_OK) return UNLIKE;
+    request = app_request(right ? "app:other" : agains[which].second);
     return nexus_spawn(CAP_SPAWN, region, &request, &handle);
 }
 
-static int64_t one_more(uint32_t colliding, bool right) {
-    (void)right;
-    return seen.measured - !colliding;
+static int64_t one_more(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return seen.measured - 1;
 }
 
 /* --- sizes --- */
@@ -97,7 +102,7 @@ static uint64_t wait_until_stopped(uint64_t app) {
         pause_for(MS);
         if (nexus_supervise(app, SUP_STATUS, &status) != E_OK) return UNLIKE;
     }
-    return status.fault == FAULT_EXIT ? status.value : 0x100 + status.fault;
+    return status.fault == FAULT_EXIT ? status.value : E_STATE;
 }
 
 static uint64_t run_app(uint32_t arg, bool right) {
@@ -247,8 +252,9 @@ static const struct proof_case cases[] = {
     NAME("empty", 0), NAME("no_prefix", 1), NAME("capital_prefix", 2), NAME("capital", 3), NAME("space", 4), NAME("slash", 5),
     NAME("underscore", 6), NAME("too_long", 7), NAME("zero_bytes", 8), NAME("with_nul", 9), NAME("beyond_request", 10), NAME("huge", 11),
     NAME("nothing", 12), NAME("of_a_service", 13),
-    {.name = "app.name_taken", .attack = spawn_again, .arg = 0, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
-    {.name = "app.id_collides", .attack = spawn_again, .arg = 1, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
+    {.name = "app.name_taken", .attack = spawn_again, .arg = SAME_NAME, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
+    {.name = "app.id_taken", .attack = spawn_again, .arg = SAME_ID, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
+    {.name = "app.id_of_a_service", .attack = spawn_again, .arg = SERVICE_ID, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
     SIZE("heap_none", HEAP_0), SIZE("heap_big", HEAP_BIG), SIZE("heap_wraps", HEAP_WRAP), SIZE("stack_none", STACK_0), SIZE("stack_big", STACK_BIG),
     SIZE("share_none", SHARE_0), SIZE("share_big", SHARE_BIG), SIZE("romfs_none", ROMFS_0), SIZE("romfs_odd", ROMFS_ODD),
     SIZE("romfs_behind", ROMFS_BEHIND), SIZE("romfs_long", ROMFS_LONG), SIZE("romfs_wraps", ROMFS_WRAP),

@@ -5,6 +5,7 @@
 #include "app.h"
 #include "attacker.h"
 #include "effects.h"
+#include "help.h"
 #include "holder.h"
 
 enum { FLOOD = 300, LONGEST = LIMIT_WRITE_BYTES, HELD_PROBES = 40, TOKEN = 16 };
@@ -54,34 +55,43 @@ static uint64_t write_long(uint32_t arg, bool right) {
     return nexus_console_write(CAP_CONSOLE, text, right ? TOKEN : LONGEST);
 }
 
-/* More than the quota holds, as fast as it goes; `data`: how many lines were refused. */
-static uint64_t flood(uint32_t arg, bool right) {
-    (void)arg;
-    char text[LIMIT_LINE_BYTES];
-    memset(text, 'f', sizeof text);
-    put_token(text);
+/* The last status that was not good; each refused line is counted in `data`. */
+static uint64_t write_often(const char *text, uint32_t bytes, uint32_t times) {
     uint64_t last = E_OK;
-    for (uint32_t i = 0; i < (right ? 2 : FLOOD); i++) {
-        uint64_t status = nexus_console_write(CAP_CONSOLE, text, sizeof text);
+    while (times--) {
+        uint64_t status = nexus_console_write(CAP_CONSOLE, text, bytes);
         done_data += status == E_FULL;
         if (status != E_OK) last = status;
     }
     return last;
 }
 
+/* Once, as soon as what was written before is out. */
+static uint64_t write_patiently(const char *text, uint32_t bytes) {
+    uint64_t status, end = deadline_in(PATIENCE);
+    while ((status = nexus_console_write(CAP_CONSOLE, text, bytes)) == E_FULL && nexus_time() < end) {
+        done_data++;
+        pause_for(MS);
+    }
+    return status;
+}
+
+/* More than the quota holds, as fast as it goes; `data`: how many lines were refused. */
+static uint64_t flood(uint32_t arg, bool right) {
+    (void)arg;
+    char text[LIMIT_LINE_BYTES];
+    memset(text, 'f', sizeof text);
+    put_token(text);
+    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text, FLOOD);
+}
+
 /* Every byte is written as four: the quota counts what goes out, not what came in. */
 static uint64_t flood_escaped(uint32_t arg, bool right) {
     (void)arg;
     char text[LONGEST];
-    memset(text, right ? 'f' : '\n', sizeof text);
+    memset(text, '\n', sizeof text);
     put_token(text);
-    uint64_t last = E_OK;
-    for (uint32_t i = 0; i < (right ? 2 : FLOOD / 4); i++) {
-        uint64_t status = nexus_console_write(CAP_CONSOLE, text, right ? TOKEN : sizeof text);
-        done_data += status == E_FULL;
-        if (status != E_OK) last = status;
-    }
-    return last;
+    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text, FLOOD / 4);
 }
 
 /* --- the host stops reading --- */

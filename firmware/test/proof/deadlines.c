@@ -7,7 +7,7 @@
 #include "effects.h"
 #include "help.h"
 
-enum { SHORT = 5 * MS, LONG = 200 * MS, SLACK = 10 * MS, NEST_MS = 10 };
+enum { SLACK = 100 * MS, NEST_MS = 10 };
 enum { ZERO, ONE, NOW, EARLIER };
 
 static uint64_t past(uint32_t when) {
@@ -16,7 +16,7 @@ static uint64_t past(uint32_t when) {
 }
 
 static uint64_t call_past(uint32_t when, bool right) {
-    uint64_t word, deadline = right ? deadline_in(SHORT) : past(when);
+    uint64_t word, deadline = right ? deadline_in(PATIENCE) : past(when);
     outgoing()->op = OP_PROBE;
     return nexus_call(judge_handle, nexus_word(sizeof(struct message), 0, 0), deadline, 0, &word);
 }
@@ -32,19 +32,18 @@ static uint64_t call_victim(uint32_t op, uint32_t number, uint64_t ticks) {
 
 static uint64_t call_queued(uint32_t arg, bool right) {
     (void)arg;
-    pause_for(4 * MS);
-    return call_victim(SERVE_COUNT, 0, right ? LONG : SHORT);
+    return call_victim(SERVE_COUNT, 0, right ? PATIENCE : SOON);
 }
 
 static uint64_t call_held(uint32_t arg, bool right) {
     (void)arg;
-    return call_victim(right ? SERVE_COUNT : SERVE_HOLD, 0, SHORT);
+    return call_victim(right ? SERVE_COUNT : SERVE_HOLD, 0, right ? PATIENCE : SOON);
 }
 
 /* Not before its time, and not long after it. */
 static int64_t ended_in_time(uint32_t arg, bool right) {
     uint64_t took = seen.data;
-    if (!right && (took < SHORT || took > SHORT + SLACK)) return -1;
+    if (!right && (took < SOON || took > SOON + SLACK)) return -1;
     return victim_counted(arg, right);
 }
 
@@ -56,20 +55,20 @@ static uint64_t call_held_timed(uint32_t arg, bool right) {
 }
 
 /* The server's own call or wait is to last longer than the call that it serves: the kernel ends it with that. */
-static uint64_t call_nested(uint32_t op, bool right) { return call_victim(op, right ? NEST_MS : NEST_MS * 50, right ? LONG : SHORT); }
+static uint64_t call_nested(uint32_t op, bool right) { return call_victim(op, right ? NEST_MS : NEST_MS * 50, right ? PATIENCE : SOON); }
 
 /* Of the server's report: cut short at the caller's deadline, or (twin) at its own. */
 static int64_t cut_short(uint32_t arg, bool right) {
     (void)arg;
     uint64_t ticks = victim_report().ticks;
     if (right) return ticks >= NEST_MS * MS && ticks < NEST_MS * MS + SLACK;
-    return ticks > 0 && ticks < SHORT + SLACK ? 0 : -1;
+    return ticks > 0 && ticks < SOON + SLACK ? 0 : -1;
 }
 
 static uint64_t recv_past(uint32_t when, bool right) {
     const struct nexus_answer answer = {.bytes = sizeof(uint64_t)};
     struct nexus_delivery d;
-    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, right ? deadline_in(20 * MS) : past(when), &d);
+    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, right ? deadline_in(PATIENCE) : past(when), &d);
     if (status != E_OK) return status;
     *(volatile uint64_t *)NEXUS_BUFFER = told.token;
     return nexus_reply(d.reply, &answer);
@@ -86,7 +85,7 @@ static uint64_t wait_past(uint32_t when, bool right) {
     if (nexus_cap_mint(CAP_NOTIFICATION, 1, RIGHT_CALL | RIGHT_GRANT, &copy) != E_OK) return UNLIKE;
     set_cap(0, copy);
     if (probe_with(judge_handle, 0, 1, 0) != E_OK) return UNLIKE;
-    return nexus_wait(CAP_NOTIFICATION, right ? deadline_in(20 * MS) : past(when), &bits);
+    return nexus_wait(CAP_NOTIFICATION, right ? deadline_in(PATIENCE) : past(when), &bits);
 }
 
 /* A call of the client's is passed on by the attacker as the subject of its own; gone, it can't be. */
@@ -94,8 +93,8 @@ static uint64_t pass_behalf(uint32_t arg, bool right) {
     (void)arg;
     const struct nexus_answer answer = {0};
     struct nexus_delivery d;
-    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d) != E_OK) return UNLIKE;
-    if (!right) pause_for(2 * SHORT);
+    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d) != E_OK) return UNLIKE;
+    if (!right) pause_for(2 * SOON);
     uint64_t status = probe_with(judge_handle, 0, 0, d.reply);
     (void)nexus_reply(d.reply, &answer);
     return status;
@@ -105,7 +104,7 @@ static uint64_t help_hurried(uint32_t arg, bool right) {
     (void)arg;
     uint64_t word, status;
     do {
-        status = nexus_call(CAP_ATTACKER, 0, deadline_in(right ? LONG : SHORT), 0, &word);
+        status = nexus_call(CAP_ATTACKER, 0, deadline_in(right ? PATIENCE : SOON), 0, &word);
         if (status == E_PEER_DIED) pause_for(MS);
     } while (status == E_PEER_DIED || status == E_RESTARTED);
     return status;
@@ -122,7 +121,7 @@ static const struct proof_case cases[] = {
     {.name = "deadline.one", .attack = call_past, .arg = ONE, .effect = probes_made},
     {.name = "deadline.now", .attack = call_past, .arg = NOW, .effect = probes_made},
     {.name = "deadline.earlier", .attack = call_past, .arg = EARLIER, .effect = probes_made},
-    {.name = "deadline.queued", .attack = call_queued, CLIENT(help_block_victim), .effect = victim_counted},
+    {.name = "deadline.queued", .attack = call_queued, CLIENT(help_block_victim), .after_helper = true, .effect = victim_counted},
     {.name = "deadline.served", .attack = call_held_timed, .effect = ended_in_time},
     {.name = "deadline.caps_calls", .attack = call_nested, .arg = SERVE_NEST, .effect = cut_short},
     {.name = "deadline.caps_waits", .attack = call_nested, .arg = SERVE_WAIT, .effect = cut_short},

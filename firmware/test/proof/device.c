@@ -6,7 +6,7 @@
 
 #include "holder.h"
 
-enum { WAIT_TICKS = 100 * MS, DRAW_BYTES = 8 };
+enum { WAIT_TICKS = PATIENCE, DRAW_BYTES = 8 };
 
 const struct device_handles device_right = {CAP_DEVICE_RNG, CAP_QUEUE_RNG_0, CAP_QUEUE_RNG_0, CAP_QUEUE_RNG_0, CAP_IRQ_RNG};
 

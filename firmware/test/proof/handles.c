@@ -12,7 +12,7 @@
 #include "handles.h"
 #include "holder.h"
 
-enum { CALL_TICKS = 20 * MS, BADGE = 0x7700 };
+enum { BADGE = 0x7700 };
 
 /* One system call: where its right handle comes from, how it is made with a given one, what types it takes. */
 struct target {
@@ -40,13 +40,13 @@ static uint64_t answer_with_token(uint64_t reply) {
 }
 
 static uint64_t use_recv(uint64_t handle) {
-    uint64_t status = nexus_recv(handle, 0, deadline_in(CALL_TICKS), &delivery);
+    uint64_t status = nexus_recv(handle, 0, deadline_in(PATIENCE), &delivery);
     return status == E_OK ? answer_with_token(delivery.reply) : status;
 }
 
 /* The client's call, to be answered. */
 static uint64_t received(void) {
-    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(CALL_TICKS), &delivery);
+    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &delivery);
     return status == E_OK ? delivery.reply : 0;
 }
 
@@ -63,7 +63,7 @@ static uint64_t use_reply_recv(uint64_t handle) {
 static uint64_t use_reply_recv_endpoint(uint64_t handle) {
     const struct nexus_answer nothing = {0};
     uint64_t first = received();
-    uint64_t status = nexus_reply_recv(first, &nothing, handle, 0, deadline_in(CALL_TICKS), &delivery);
+    uint64_t status = nexus_reply_recv(first, &nothing, handle, 0, deadline_in(PATIENCE), &delivery);
     return status == E_OK ? answer_with_token(delivery.reply) : status;
 }
 
@@ -79,7 +79,7 @@ static uint64_t right_wait(void) {
 
 static uint64_t use_wait(uint64_t handle) {
     uint64_t bits;
-    return nexus_wait(handle, deadline_in(CALL_TICKS), &bits);
+    return nexus_wait(handle, deadline_in(PATIENCE), &bits);
 }
 
 static uint64_t first_gift(void) { return given[0]; }

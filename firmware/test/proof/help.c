@@ -3,7 +3,7 @@
 
 #include "client.h"
 
-enum { CALLS = 32, DEATHS = 5, CALL_TICKS = 30 * MS, BLOCK_MS = 20, BORROW_TRIES = 10 };
+enum { CALLS = 32, DEATHS = 5, BLOCK_MS = 60, BORROW_TRIES = 20 };
 
 void pause_for(uint64_t ticks) {
     uint64_t end = deadline_in(ticks), bits;
@@ -14,7 +14,7 @@ void pause_for(uint64_t ticks) {
 uint64_t help_call(uint64_t server) {
     uint64_t status = E_AGAIN, word;
     for (uint32_t calls = 0, deaths = 0; calls < CALLS && deaths < DEATHS; calls++) {
-        status = nexus_call(server, 0, deadline_in(CALL_TICKS), 0, &word);
+        status = nexus_call(server, 0, deadline_in(PATIENCE), 0, &word);
         if (status == E_PEER_DIED) {
             deaths++;
             pause_for(MS);
@@ -35,8 +35,8 @@ uint64_t help_lend_endpoint(uint32_t arg, bool right) {
     uint64_t word;
     set_cap(0, mint(1, RIGHT_CALL | RIGHT_GRANT));
     outgoing()->op = SERVE_COUNT;
-    uint64_t status = nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 1, 0), deadline_in(50 * MS), 0, &word);
-    if (status == E_OK) status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(30 * MS), &d);
+    uint64_t status = nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 1, 0), deadline_in(PATIENCE), 0, &word);
+    if (status == E_OK) status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(60 * MS), &d);
     return status == E_OK ? nexus_reply(d.reply, &answer) : status;
 }
 

@@ -16,6 +16,7 @@ static uint32_t looks;
 static const struct proof_case *running;
 static uint32_t running_number;
 static bool running_right;
+static struct nexus_delivery postponed; /* the attacker's question, while it has to wait */
 
 /* --- messages of the processes under test --- */
 
@@ -23,11 +24,16 @@ static void answer_ask(const struct nexus_delivery *d, enum who who) {
     struct told order = {.role = ROLE_IDLE};
     uint32_t grants = 0;
     if (running && who == seen.who && !seen.asked) {
+        if (running->after_helper && !waits_in_call(running->helper)) {
+            postponed = *d;
+            return;
+        }
         order = (struct told){ROLE_ATTACK, running_number, running_right, 0, seen.token};
         grants = gifts_put();
         seen.asked = true;
     } else if (running && who == running->helper && running->help) {
         order = (struct told){ROLE_HELP, running_number, running_right, 0, seen.token};
+        seen.helper_asked = true;
     }
     memcpy(NEXUS_BUFFER, &order, sizeof order);
     answer(d, sizeof order, grants);
@@ -64,6 +70,7 @@ static void on_probe(const struct nexus_delivery *d, const struct message *m) {
     seen.probe_mask = *(volatile uint64_t *)(VA_IPC + IPC_SENDER_MASK);
     seen.probe_publisher = *(volatile uint64_t *)(VA_IPC + IPC_SENDER_PUBLISHER);
     for (uint32_t i = 0; i < nexus_caps(d->word); i++) keep(NEXUS_CAPS[i]);
+    if (running->poll) running->poll(running->arg, running_right);
     answer(d, sizeof *m, 0);
 }
 
@@ -91,6 +98,11 @@ static void serve_until_ended(void) {
         uint64_t status = nexus_recv(CAP_ENDPOINT, MAX_ACCEPT, nexus_time() + (running->quiet ? QUIET_TICKS : POLL_TICKS), &d);
         if (status == E_OK && nexus_flags(d.word) & DELIVER_MESSAGE) on_message(&d);
         else if (status == E_OK) seen.bits |= nexus_bits(&d) & ~CHILDREN_BITS;
+        if (postponed.reply && waits_in_call(running->helper)) {
+            const struct nexus_delivery d = postponed;
+            postponed.reply = 0;
+            answer_ask(&d, seen.who);
+        }
         if (running->poll) running->poll(running->arg, running_right);
     }
 }
@@ -109,6 +121,7 @@ static void run_once(bool right) {
     const struct proof_case *c = running;
     seen = (struct seen){.who = right && c->twin_who != WHO_ATTACKER ? c->twin_who : c->who, .begun = nexus_time()};
     running_right = right;
+    postponed.reply = 0;
     seen.token = next_random();
     secret = next_random();
     gifts_forget();

@@ -36,6 +36,9 @@ struct process_status status_of(enum who who) {
     return status;
 }
 
+/* Whom the judge is not serving just now: its questions are answered at once. */
+bool waits_in_call(enum who who) { return seen.helper_asked && status_of(who).state == STATE_CALLING; }
+
 static bool process_at(uint32_t index, struct process_status *status) {
     uint64_t nothing;
     return nexus_system(CAP_SYSTEM, SYSTEM_PROCESS, index, (uintptr_t)status, &nothing) == E_OK;

@@ -7,7 +7,7 @@
 #include "effects.h"
 #include "help.h"
 
-enum { BADGE = 0x7700, SHORT = 5 * MS, LONG = 200 * MS, ALL = IPC_MAX_CAPS };
+enum { BADGE = 0x7700, ALL = IPC_MAX_CAPS };
 enum { STALE = 0, NO_GRANT = 1, DUPLICATE = 2 }; /* what is wrong at a place: arg = what * ALL + place */
 
 /* --- to the victim, in a call --- */
@@ -33,18 +33,18 @@ static uint64_t send(uint32_t count, uint64_t ticks) {
 static uint64_t move_spoilt(uint32_t arg, bool right) {
     name_minted(ALL);
     if (!right) spoil(arg);
-    return send(ALL, SHORT);
+    return send(ALL, PATIENCE);
 }
 
 static uint64_t move_count(uint32_t count, bool right) {
     name_minted(ALL);
-    return send(right ? ALL : count, SHORT);
+    return send(right ? ALL : count, PATIENCE);
 }
 
 static uint64_t move_minted(uint32_t count, bool right) {
     (void)right;
     name_minted(count);
-    return send(count, SHORT);
+    return send(count, PATIENCE);
 }
 
 /* Moved: all of `sent` have left the attacker and are the victim's. Not moved: neither. Else -1. */
@@ -80,17 +80,16 @@ static void fill_victim(uint32_t count, bool right) {
 static uint64_t move_queued(uint32_t count, bool right) {
     (void)right;
     name_minted(count);
-    pause_for(4 * MS);
-    return send(count, LONG);
+    return send(count, PATIENCE);
 }
 
 static uint64_t move_impatient(uint32_t count, bool right) {
     name_minted(count);
-    pause_for(4 * MS);
-    return send(count, right ? LONG : SHORT);
+    return send(count, right ? PATIENCE : SOON);
 }
 
-static bool has_waited(void) { return waits_in(WHO_ATTACKER, STATE_CALLING) && nexus_time() > seen.begun + 8 * MS; }
+/* It has its order, and the judge answers its calls at once: whom it waits for is the victim. */
+static bool has_waited(void) { return seen.asked && waits_in(WHO_ATTACKER, STATE_CALLING); }
 
 static void kill_victim_once(uint32_t arg, bool right) {
     (void)arg;
@@ -115,8 +114,7 @@ static void revoke_once(uint32_t arg, bool right) {
 static uint64_t move_gift_queued(uint32_t arg, bool right) {
     (void)arg, (void)right;
     set_cap(0, given[0]);
-    pause_for(4 * MS);
-    return send(1, LONG);
+    return send(1, PATIENCE);
 }
 
 /* Revoked: gone from the attacker (its gift is counted with the order), never the victim's. */
@@ -131,7 +129,7 @@ static void measure_gift(uint32_t arg, bool right) {
 
 static uint64_t receive(uint64_t *reply) {
     struct nexus_delivery d;
-    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d);
+    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d);
     *reply = d.reply;
     return status;
 }
@@ -158,7 +156,7 @@ static uint64_t reply_late(uint32_t arg, bool right) {
     (void)arg;
     uint64_t reply;
     if (receive(&reply) != E_OK) return UNLIKE;
-    if (!right) pause_for(3 * SHORT);
+    if (!right) pause_for(3 * SOON);
     name_minted(ALL);
     return answer_moving(reply, ALL);
 }
@@ -197,17 +195,17 @@ static uint64_t call_accepting(uint32_t accept, uint64_t ticks) {
 
 static uint64_t help_accept_all(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    return call_accepting(ALL, LONG);
+    return call_accepting(ALL, PATIENCE);
 }
 
 static uint64_t help_accept_fewer(uint32_t arg, bool right) {
     (void)arg;
-    return call_accepting(right ? ALL : ALL - 1, LONG);
+    return call_accepting(right ? ALL : ALL - 1, PATIENCE);
 }
 
 static uint64_t help_hurried(uint32_t arg, bool right) {
     (void)arg;
-    return call_accepting(ALL, right ? LONG : SHORT);
+    return call_accepting(ALL, right ? PATIENCE : SOON);
 }
 
 /* What the client got, and that the attacker has exactly the rest. */
@@ -248,12 +246,12 @@ static const struct proof_case cases[] = {
     {.name = "move.accepts_none", .attack = move_minted, .arg = 1, .arrange = let_accept, .at_done = measure_some, .effect = was_measured},
     {.name = "move.accepts_fewer", .attack = move_minted, .arg = 4, .arrange = let_accept, .at_done = measure_some, .effect = was_measured},
     {.name = "move.receiver_full", .attack = move_minted, .arg = 2, .arrange = fill_victim, .at_done = measure_some, .effect = was_measured},
-    {.name = "move.queued_accepts_fewer", .attack = move_queued, .arg = 2, CLIENT(help_block_victim), .arrange = let_accept,
+    {.name = "move.queued_accepts_fewer", .attack = move_queued, .arg = 2, CLIENT(help_block_victim), .after_helper = true, .arrange = let_accept,
      .at_done = measure_some, .effect = was_measured},
-    {.name = "move.queued_times_out", .attack = move_impatient, .arg = 3, CLIENT(help_block_victim), .at_done = measure_some, .effect = was_measured},
-    {.name = "move.queued_server_dies", .attack = move_queued, .arg = 3, CLIENT(help_block_victim), .poll = kill_victim_once,
+    {.name = "move.queued_times_out", .attack = move_impatient, .arg = 3, CLIENT(help_block_victim), .after_helper = true, .at_done = measure_some, .effect = was_measured},
+    {.name = "move.queued_server_dies", .attack = move_queued, .arg = 3, CLIENT(help_block_victim), .after_helper = true, .poll = kill_victim_once,
      .at_done = measure_some, .effect = was_measured},
-    {.name = "move.queued_revoked", .attack = move_gift_queued, CLIENT(help_block_victim), .arrange = give_badged, .poll = revoke_once,
+    {.name = "move.queued_revoked", .attack = move_gift_queued, CLIENT(help_block_victim), .after_helper = true, .arrange = give_badged, .poll = revoke_once,
      .at_done = measure_gift, .effect = was_measured},
     REPLY("move.reply_stale_0", STALE, 0), REPLY("move.reply_stale_1", STALE, 1), REPLY("move.reply_stale_2", STALE, 2),
     REPLY("move.reply_stale_3", STALE, 3), REPLY("move.reply_no_grant", NO_GRANT, 2), REPLY("move.reply_twice", DUPLICATE, 1),

@@ -7,8 +7,6 @@
 #include "effects.h"
 #include "help.h"
 
-enum { SHORT = 5 * MS, LONG = 200 * MS };
-
 static uint64_t call_victim(uint32_t op, uint32_t number, uint64_t ticks) {
     uint64_t word;
     outgoing()->op = op;
@@ -31,7 +29,7 @@ static uint64_t call_borrowed(uint32_t arg, bool right) {
     if (right) handle = tell_server(CAP_VICTIM, SERVE_GRANT, RIGHT_CALL, 1, 1) == E_OK && given_count == 1 ? given[0] : 0;
     if (handle == 0) return UNLIKE;
     outgoing()->op = SERVE_COUNT;
-    return nexus_call(handle, nexus_word(sizeof(struct message), 0, 0), deadline_in(20 * MS), 0, &word);
+    return nexus_call(handle, nexus_word(sizeof(struct message), 0, 0), deadline_in(PATIENCE), 0, &word);
 }
 
 /* The lender's deposit is counted as well. */
@@ -47,7 +45,7 @@ static uint64_t make_server_call(uint32_t arg, bool right) {
     if (right) return tell_server(CAP_VICTIM, SERVE_NEST_COUNT, 0, 0, 0) == E_OK ? outgoing()->value : UNLIKE;
     set_cap(0, mint(1, RIGHT_CALL | RIGHT_GRANT));
     outgoing()->op = SERVE_COUNT;
-    if (nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 1, 0), deadline_in(50 * MS), 0, &word) != E_OK) return UNLIKE;
+    if (nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 1, 0), deadline_in(PATIENCE), 0, &word) != E_OK) return UNLIKE;
     if (tell_server(CAP_VICTIM, SERVE_CALL, 0, 0, 0) != E_OK) return UNLIKE;
     uint64_t status = outgoing()->value;
     return nexus_recv(CAP_ENDPOINT, 0, deadline_in(MS), &d) == E_OK ? UNLIKE : status;
@@ -72,11 +70,11 @@ static void half_load_victim(uint32_t arg, bool right) {
 
 static uint64_t call_counted(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    return call_victim(SERVE_COUNT, 0, SHORT);
+    return call_victim(SERVE_COUNT, 0, PATIENCE);
 }
 
 /* `op` ends the server while it serves this call. */
-static uint64_t call_deadly(uint32_t op, bool right) { return call_victim(right ? SERVE_COUNT : op, 0, LONG); }
+static uint64_t call_deadly(uint32_t op, bool right) { return call_victim(right ? SERVE_COUNT : op, 0, PATIENCE); }
 
 static int64_t victim_alive_and_counted(uint32_t arg, bool right) {
     return waits_in(WHO_VICTIM, STATE_RECEIVING) ? victim_counted(arg, right) : 0;
@@ -84,13 +82,13 @@ static int64_t victim_alive_and_counted(uint32_t arg, bool right) {
 
 /* --- while the attacker waits --- */
 
-static bool has_waited(void) { return waits_in(WHO_ATTACKER, STATE_CALLING) && nexus_time() > seen.begun + 8 * MS; }
+/* It has its order, and the judge answers its calls at once: whom it waits for is the victim. */
+static bool has_waited(void) { return seen.asked && waits_in(WHO_ATTACKER, STATE_CALLING); }
 
 /* Behind the client, at whose call the victim waits. */
 static uint64_t queue_up(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    pause_for(4 * MS);
-    return call_victim(SERVE_COUNT, 0, LONG);
+    return call_victim(SERVE_COUNT, 0, PATIENCE);
 }
 
 static void kill_victim_once(uint32_t arg, bool right) {
@@ -109,11 +107,11 @@ static void kill_attacker_once(uint32_t arg, bool right) {
 
 /* After the end: what the victim got to see once it was free again. */
 static int64_t count_after_pause(uint32_t arg, bool right) {
-    judge_pause(25 * MS);
+    judge_pause(80 * MS);
     return victim_alive_and_counted(arg, right);
 }
 
-static uint64_t be_held(uint32_t ticks, bool right) { return call_victim(SERVE_HOLD, 0, right || ticks == 0 ? LONG : ticks); }
+static uint64_t be_held(uint32_t ticks, bool right) { return call_victim(SERVE_HOLD, 0, right || ticks == 0 ? PATIENCE : ticks); }
 
 static void let_go_or_answer(uint32_t arg, bool right) {
     (void)arg;
@@ -154,12 +152,12 @@ static uint64_t call_restarted(uint32_t second, bool right) {
     uint64_t word, handle = CAP_VICTIM;
     if (second && (tell_server(CAP_VICTIM, SERVE_GRANT, RIGHT_CALL, 1, 1) != E_OK || given_count != 1)) return UNLIKE;
     if (probe(0) != E_OK) return UNLIKE;
-    if (second && (call_victim(SERVE_REPORT, 0, SHORT) != E_RESTARTED || call_victim(SERVE_REPORT, 0, SHORT) != E_OK)) return UNLIKE;
+    if (second && (call_victim(SERVE_REPORT, 0, SOON) != E_RESTARTED || call_victim(SERVE_REPORT, 0, SOON) != E_OK)) return UNLIKE;
     if (second) handle = given[0];
     uint64_t status = E_OK;
     for (uint32_t i = 0; i <= right && (status == E_OK || status == E_RESTARTED); i++) {
         outgoing()->op = SERVE_COUNT;
-        status = nexus_call(handle, nexus_word(sizeof(struct message), 0, 0), deadline_in(SHORT), 0, &word);
+        status = nexus_call(handle, nexus_word(sizeof(struct message), 0, 0), deadline_in(SOON), 0, &word);
         if (right && i == 0 && status != E_RESTARTED) return UNLIKE;
     }
     return status;
@@ -170,7 +168,7 @@ static uint64_t die_serving(uint32_t arg, bool right) {
     (void)arg;
     const struct nexus_answer answer = {.bytes = sizeof(uint64_t)};
     struct nexus_delivery d;
-    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d) != E_OK) return UNLIKE;
+    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d) != E_OK) return UNLIKE;
     if (!right) nexus_exit(E_STATE);
     *(volatile uint64_t *)NEXUS_BUFFER = told.token;
     return nexus_reply(d.reply, &answer);
@@ -179,14 +177,14 @@ static uint64_t die_serving(uint32_t arg, bool right) {
 static uint64_t help_one_call(uint32_t arg, bool right) {
     (void)arg, (void)right;
     uint64_t word;
-    uint64_t status = nexus_call(CAP_ATTACKER, 0, deadline_in(LONG), 0, &word);
-    return status == E_RESTARTED ? nexus_call(CAP_ATTACKER, 0, deadline_in(LONG), 0, &word) : status;
+    uint64_t status = nexus_call(CAP_ATTACKER, 0, deadline_in(PATIENCE), 0, &word);
+    return status == E_RESTARTED ? nexus_call(CAP_ATTACKER, 0, deadline_in(PATIENCE), 0, &word) : status;
 }
 
 static int64_t client_told_at_once(uint32_t arg, bool right) {
     if (right) return helper_succeeded(arg, right);
     bool told_so = seen.helper_end.fault == FAULT_EXIT && seen.helper_end.value == E_PEER_DIED;
-    return told_so && nexus_time() < seen.begun + LONG / 2 ? 0 : -1;
+    return told_so && nexus_time() < seen.begun + PATIENCE / 2 ? 0 : -1;
 }
 
 #define CLIENT(function) .helper = WHO_CLIENT, .help = function
@@ -199,10 +197,10 @@ static const struct proof_case cases[] = {
     {.name = "peer.loading", .attack = call_counted, .arrange = half_load_victim, .effect = victim_alive_and_counted},
     {.name = "peer.exits", .attack = call_deadly, .arg = SERVE_EXIT, .effect = victim_alive_and_counted},
     {.name = "peer.faults", .attack = call_deadly, .arg = SERVE_FAULT, .effect = victim_alive_and_counted},
-    {.name = "peer.dies_before_serving", .attack = queue_up, CLIENT(help_block_victim), .poll = kill_victim_once, .effect = victim_alive_and_counted},
-    {.name = "peer.caller_dies_queued", .attack = queue_up, CLIENT(help_block_victim), .poll = kill_attacker_once, .effect = count_after_pause},
+    {.name = "peer.dies_before_serving", .attack = queue_up, CLIENT(help_block_victim), .after_helper = true, .poll = kill_victim_once, .effect = victim_alive_and_counted},
+    {.name = "peer.caller_dies_queued", .attack = queue_up, CLIENT(help_block_victim), .after_helper = true, .poll = kill_attacker_once, .effect = count_after_pause},
     {.name = "peer.lets_go", .attack = be_held, .poll = let_go_or_answer, .effect = victim_counted},
-    {.name = "peer.answers_late", .attack = be_held, .arg = SHORT, .poll = answer_in_time, .effect = answer_late},
+    {.name = "peer.answers_late", .attack = be_held, .arg = SOON, .poll = answer_in_time, .effect = answer_late},
     {.name = "peer.caller_dies_served", .attack = be_held, .poll = kill_attacker_or_answer, .effect = answer_late},
     {.name = "peer.restarted", .attack = call_restarted, .arg = 0, .poll = restart_on_probe, .effect = victim_counted},
     {.name = "peer.restarted_each", .attack = call_restarted, .arg = 1, .poll = restart_on_probe, .effect = victim_counted},

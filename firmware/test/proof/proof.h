@@ -9,6 +9,8 @@
 #include "user.h"
 
 enum { MS = LIMIT_TICK_HZ / 1000, PAGE = 4096, MAX_GIVEN = IPC_MAX_CAPS };
+/* A deadline that is to pass, and one that must not, even if the emulator stands still for a while. */
+enum { SOON = 5 * MS, PATIENCE = 1000 * MS };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define UNLIKE 0xbad /* exit status: attempts that must end alike did not */
 #define HANDLE_STEP (1u << HANDLE_SLOT_BITS) /* from one generation of a slot to the next */
@@ -19,8 +21,8 @@ enum who { WHO_ATTACKER, WHO_EQUAL, WHO_CLIENT, WHO_HOLDER, WHO_PYTHON, WHO_VICT
 /*
  * One case. `attack` runs twice in a process of its own, first without the right, then (right = true) with it, and its
  * value becomes the exit status, so that the kernel's record of the end says what the kernel had answered. `help` runs
- * beside it in another process. The rest runs in the judge: `arrange` before the start, `poll` while it runs, `at_done` when
- * the attacker has told that it is through, `effect` after the end. `effect` says what happened, as the kernel or the party
+ * beside it in another process. The rest runs in the judge: `arrange` before the start, `poll` again and again while it runs
+ * and before each probe is answered, `at_done` when the attacker has told that it is through, `effect` after the end. `effect` says what happened, as the kernel or the party
  * attacked shows it: 0 nothing, 1 what the right allows.
  */
 struct proof_case {
@@ -31,6 +33,7 @@ struct proof_case {
     uint8_t twin_who; /* WHO_ATTACKER: the same as who */
     uint8_t helper;
     uint64_t (*help)(uint32_t arg, bool right);
+    bool after_helper; /* the attacker gets its order when the helper waits in a call of its own */
     void (*arrange)(uint32_t arg, bool right);
     void (*poll)(uint32_t arg, bool right);
     void (*at_done)(uint32_t arg, bool right);
@@ -45,9 +48,11 @@ struct proof_group {
 };
 const struct proof_case *proof_case_at(uint32_t number);
 
-/* The id name of the holder's child in the recipe, and the name of an app that has the same FNV-1a-64. */
-#define WARD_NAME "ward"
-#define COLLIDING_NAME "app:ward"
+/* The id name of the holder's child in the recipe, an app's name with the same FNV-1a-64, and two apps' names that share one. */
+#define WARD_NAME "wywofflhydiovc"
+#define WARD_TWIN "app:41pkbrxjpngnf"
+#define ONE_NAME "app:1r4osegpddz0c"
+#define ONE_TWIN "app:tvjwr2brgkbkd"
 enum { JUDGE_REGIONS = 2, HOLDER_REGION = JUDGE_REGIONS, REGION_BYTES = 4 * PAGE }; /* regions are numbered through all rows */
 
 /* --- messages to the judge (all fields little-endian, in the IPC page) --- */
@@ -139,7 +144,7 @@ static inline volatile struct message *outgoing(void) { return (volatile struct 
 struct seen {
     uint64_t token;                    /* of this run of the case: told to who takes part */
     uint8_t who;                       /* who attacks */
-    bool asked, done, late;
+    bool asked, helper_asked, done, late;
     struct process_status at_ask, at_done, end, helper_end;
     uint64_t status;                   /* told with OP_DONE: never believed, only timing and data are used */
     uint64_t data, helper_data;        /* told with it by attacker and helper */
@@ -173,6 +178,7 @@ uint64_t kill(enum who who);
 void restart_one_step(enum who who);
 void repair_victim(void);
 void judge_pause(uint64_t ticks);
+bool waits_in_call(enum who who);
 uint64_t judge_region(uint32_t number);
 uint64_t judge_revoke(uint64_t badge);
 uint64_t judge_notify(uint64_t handle);

@@ -60,7 +60,7 @@ static const struct nexus_answer payloads[] = {
 
 static uint64_t receive(uint64_t *reply) {
     struct nexus_delivery d;
-    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d);
+    uint64_t status = nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d);
     *reply = d.reply;
     return status;
 }

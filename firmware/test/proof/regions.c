@@ -137,7 +137,7 @@ static uint64_t free_shared(uint32_t arg, bool right) {
     const struct nexus_answer answer = {.bytes = sizeof(uint64_t), .grants = 1};
     struct nexus_delivery d;
     uint64_t region = app_region();
-    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d) != E_OK) return UNLIKE;
+    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d) != E_OK) return UNLIKE;
     *NEXUS_GRANTS = (struct grant){(uint32_t)region, RIGHT_MAP_R, 0};
     if (nexus_reply(d.reply, &answer) != E_OK) return UNLIKE;
     pause_for(4 * MS);
@@ -150,7 +150,7 @@ static uint64_t help_share(uint32_t what, bool right) {
     void *address;
     uint64_t word = 0, status;
     do {
-        status = nexus_call(CAP_HOLDER, nexus_word(0, 0, 1), deadline_in(30 * MS), 0, &word);
+        status = nexus_call(CAP_HOLDER, nexus_word(0, 0, 1), deadline_in(PATIENCE), 0, &word);
         if (status == E_PEER_DIED) pause_for(MS);
     } while (status == E_PEER_DIED || status == E_RESTARTED);
     if (status != E_OK || nexus_caps(word) != 1) return UNLIKE;

@@ -35,7 +35,7 @@ static uint64_t recv_on(uint32_t arg, bool right) {
     (void)arg;
     const struct nexus_answer answer = {.bytes = sizeof(uint64_t)};
     struct nexus_delivery d;
-    uint64_t status = nexus_recv(right ? CAP_ENDPOINT : mint(BADGE, RIGHT_CALL | RIGHT_GRANT), 0, deadline_in(20 * MS), &d);
+    uint64_t status = nexus_recv(right ? CAP_ENDPOINT : mint(BADGE, RIGHT_CALL | RIGHT_GRANT), 0, deadline_in(PATIENCE), &d);
     if (status != E_OK) return status;
     *(volatile uint64_t *)NEXUS_BUFFER = told.token;
     return nexus_reply(d.reply, &answer);
@@ -109,7 +109,7 @@ static uint64_t wait_on(uint32_t arg, bool right) {
     if (nexus_cap_mint(CAP_NOTIFICATION, 1, RIGHT_CALL, &again) != E_OK) return UNLIKE;
     set_cap(0, copy);
     if (probe_with(judge_handle, 0, 1, 0) != E_OK) return UNLIKE;
-    return nexus_wait(right ? CAP_NOTIFICATION : again, deadline_in(20 * MS), &bits);
+    return nexus_wait(right ? CAP_NOTIFICATION : again, deadline_in(PATIENCE), &bits);
 }
 
 /* --- moving on --- */
@@ -161,7 +161,7 @@ static uint64_t grant(uint32_t arg, bool right) {
     };
     struct nexus_answer answer = {.bytes = sizeof(uint64_t), .grants = 1};
     struct nexus_delivery d;
-    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(20 * MS), &d) != E_OK) return UNLIKE;
+    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d) != E_OK) return UNLIKE;
     *NEXUS_GRANTS = wanted[arg];
     *(volatile uint64_t *)NEXUS_BUFFER = told.token;
     uint64_t status = nexus_reply(d.reply, &answer);
@@ -175,7 +175,7 @@ static uint64_t help_accept(uint32_t arg, bool right) {
     (void)arg, (void)right;
     uint64_t word = 0, status;
     do {
-        status = nexus_call(CAP_ATTACKER, nexus_word(0, 0, 1), deadline_in(30 * MS), 0, &word);
+        status = nexus_call(CAP_ATTACKER, nexus_word(0, 0, 1), deadline_in(PATIENCE), 0, &word);
         if (status == E_PEER_DIED) pause_for(MS);
     } while (status == E_PEER_DIED || status == E_RESTARTED);
     return status == E_OK && nexus_caps(word) == 1 ? E_OK : E_STATE;

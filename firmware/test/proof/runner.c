@@ -65,7 +65,7 @@ uint64_t probe_with(uint64_t handle, uint64_t value, uint32_t caps, uint64_t beh
     uint64_t word;
     outgoing()->op = OP_PROBE;
     outgoing()->value = value;
-    return nexus_call(handle, nexus_word(sizeof(struct message), caps, 0), deadline_in(100 * MS), behalf, &word);
+    return nexus_call(handle, nexus_word(sizeof(struct message), caps, 0), deadline_in(ASK_TICKS), behalf, &word);
 }
 
 uint64_t probe(uint64_t value) { return probe_with(judge_handle, value, 0, 0); }
@@ -76,7 +76,7 @@ uint64_t tell_server(uint64_t handle, uint32_t op, uint32_t number, uint64_t val
     outgoing()->op = op;
     outgoing()->number = number;
     outgoing()->value = value;
-    uint64_t status = nexus_call(handle, nexus_word(sizeof(struct message), 0, accept), deadline_in(100 * MS), 0, &word);
+    uint64_t status = nexus_call(handle, nexus_word(sizeof(struct message), 0, accept), deadline_in(PATIENCE), 0, &word);
     if (status != E_OK) return status;
     for (uint32_t i = 0; i < nexus_caps(word); i++) given[i] = NEXUS_CAPS[i];
     given_count = nexus_caps(word);

@@ -7,7 +7,7 @@
 #include "effects.h"
 #include "help.h"
 
-enum { ROUNDS = 10, ROUND_TICKS = MS, PATIENCE = 12 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 50 };
+enum { ROUNDS = 10, ROUND_TICKS = MS, ALL_ROUNDS = 20 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 50 };
 enum { CLIENT_SHARE = 700, SHARE_SLACK = 100, MILLE = 1000, MEASURE = 350 * MS };
 
 static uint64_t cpu_before, victim_before; /* in the judge */
@@ -23,7 +23,7 @@ static uint64_t spin_for_ever(uint32_t arg, bool right) {
 /* Somebody who only wants a little, again and again, and soon. */
 static uint64_t help_rounds(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    uint64_t end = deadline_in(PATIENCE);
+    uint64_t end = deadline_in(ALL_ROUNDS);
     for (uint32_t i = 0; i < ROUNDS; i++) {
         pause_for(ROUND_TICKS);
         spin(ROUND_TICKS / 2);

@@ -38,7 +38,7 @@ static uint64_t recv_accepting(uint32_t accept, bool right) {
     const struct nexus_answer answer = {.bytes = sizeof(uint64_t)};
     struct nexus_delivery d;
     fill_but(accept + right);
-    uint64_t status = nexus_recv(CAP_ENDPOINT, accept, deadline_in(20 * MS), &d);
+    uint64_t status = nexus_recv(CAP_ENDPOINT, accept, deadline_in(PATIENCE), &d);
     if (status != E_OK) return status;
     *(volatile uint64_t *)NEXUS_BUFFER = told.token;
     return nexus_reply(d.reply, &answer);
@@ -53,7 +53,7 @@ static uint64_t call_accepting(uint32_t accept, bool right) {
     uint64_t word;
     fill_but(accept - 1 + right);
     outgoing()->op = OP_PROBE;
-    return nexus_call(judge_handle, nexus_word(sizeof(struct message), 0, accept), deadline_in(50 * MS), 0, &word);
+    return nexus_call(judge_handle, nexus_word(sizeof(struct message), 0, accept), deadline_in(PATIENCE), 0, &word);
 }
 
 static uint64_t spawn_into(uint32_t arg, bool right) {

@@ -12,6 +12,7 @@ from nexus.errors import MachineError
 
 ANSWER_SECONDS = 10.0
 CHUNK = 0x700
+STOPPED = b"T0"  # what the stub says unasked when it stops the machine
 
 
 class Gdbstub:
@@ -66,7 +67,9 @@ class Gdbstub:
             if found:
                 self._rest = self._rest[found.end() :]
                 self._socket.sendall(b"+")
-                return _expand(found[1])
+                if not found[1].startswith(STOPPED):
+                    return _expand(found[1])
+                continue
             more = self._socket.recv(65536)
             if not more:
                 raise MachineError("gdbstub: the machine ended")

@@ -4,7 +4,7 @@ information, page tables walked as the hart does. Called by the kernel proof; re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ class KernelView:
 
     def __init__(self, elf: Path, read: Read) -> None:
         self.read = read
-        self._elf = elf
+        self.elf = elf
 
     def symbol(self, name: str) -> int:
         if name not in self._symbols:
-            raise MachineError(f"{self._elf}: no symbol `{name}`")
+            raise MachineError(f"{self.elf}: no symbol `{name}`")
         return self._symbols[name]
 
     def number(self, struct: str, at: int, member: str) -> int:
@@ -39,7 +39,7 @@ class KernelView:
         """Offset and size of `member` of `struct`."""
         members = self._structs.get(struct, {})
         if member not in members:
-            raise MachineError(f"{self._elf}: no `{member}` in struct {struct}")
+            raise MachineError(f"{self.elf}: no `{member}` in struct {struct}")
         return members[member]
 
     def size(self, struct: str) -> int:
@@ -51,6 +51,15 @@ class KernelView:
 
     def process(self, index: int) -> int:
         return self.element("processes", "process", index)
+
+    def index_of(self, label: str) -> int:
+        """The dense index of the process with that console label, from the image's own table."""
+        table = self.number("image", self.symbol("image"), "processes")
+        for index in range(self.number("image", self.symbol("image"), "process_count")):
+            text = self.number("image_process", table + index * self.size("image_process"), "label")
+            if self.read(text, len(label) + 1) == label.encode("ascii") + b"\0":
+                return index
+        raise MachineError(f"no process has the label `{label}`")
 
     def translate(self, index: int, va: int) -> int | None:
         """Where a process's page lies, or None."""
@@ -70,13 +79,30 @@ class KernelView:
             table = entry >> 10 << 12 if entry & PTE_V else 0
         return 0
 
+    def mappings(self, index: int) -> Iterator[tuple[int, int]]:
+        """Address and entry of every page that a process has mapped."""
+        root = self.number("process", self.process(index), "root")
+        yield from self._leaves(root, LEVELS - 1, 0) if root else ()
+
+    def _leaves(self, table: int, level: int, va: int) -> Iterator[tuple[int, int]]:
+        page = self.read(table, PAGE)
+        for slot in range(1 << INDEX_BITS):
+            entry = int.from_bytes(page[8 * slot : 8 * slot + 8], "little")
+            here = va | slot << 12 + INDEX_BITS * level
+            if not entry & PTE_V:
+                continue
+            if level == 0 or entry & (PTE_R | PTE_W | PTE_X):
+                yield here, entry
+            else:
+                yield from self._leaves(entry >> 10 << 12, level - 1, here)
+
     @cached_property
     def _symbols(self) -> dict[str, int]:
-        return symbols_of(self._elf)
+        return symbols_of(self.elf)
 
     @cached_property
     def _structs(self) -> dict[str, dict[str, tuple[int, int]]]:
-        return _structs_of(self._elf)
+        return _structs_of(self.elf)
 
 
 @cache
