@@ -135,10 +135,18 @@ void sched_deadline_clear(struct process *p) {
 
 /* --- the timer --- */
 
+/* More CPU time since its last recv than its row allows. One that has received again in the meantime is no longer in question. */
+static bool beyond_budget(const struct process *p) {
+    if (p->state != STATE_READY && p->state != STATE_CALLING && p->state != STATE_WAITING) return false;
+    return p->row->request_budget && p->since_recv > p->row->request_budget;
+}
+
+/* Budgets are looked at here too, for a server that sleeps whenever its slice ends and so is never the one that a tick finds. */
 static void new_period(uint64_t now) {
     period_end = now + LIMIT_SHARE_PERIOD_TICKS;
     for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
         struct process *p = &processes[i];
+        if (beyond_budget(p)) process_stop(p, FAULT_HUNG, p->since_recv);
         p->share_used = 0;
         if (!p->throttled) continue;
         p->throttled = false;
@@ -148,7 +156,7 @@ static void new_period(uint64_t now) {
 
 /* The running process after its slice: hung, out of its share, or behind an equal. */
 static void end_slice(struct process *p) {
-    if (p->row->request_budget && p->since_recv > p->row->request_budget) {
+    if (beyond_budget(p)) {
         process_stop(p, FAULT_HUNG, p->since_recv);
         return;
     }
