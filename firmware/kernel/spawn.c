@@ -132,7 +132,7 @@ status_t spawn_app(struct process *p) {
     status = copy_in(p, &request, (user_ptr){p->frame.x[REG_A2]}, sizeof request);
     if (status != E_OK) return status;
     if (image.app_program == 0) return E_STATE;
-    if (!regions[region->object].sealed) return E_SEALED;
+    if (!regions[region->object].sealed || regions[region->object].wiping) return E_SEALED; /* half empty is not what was sealed */
     if (request.endpoint) status = cap_find(p, request.endpoint, OBJ_ENDPOINT, RIGHT_CALL | RIGHT_GRANT, &endpoint);
     if (status == E_OK) status = check_request(&request, &regions[region->object]);
     if (status != E_OK) return status;
