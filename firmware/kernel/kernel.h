@@ -90,6 +90,7 @@ const char *process_label(const struct process *p);
 /* spawn.c */
 status_t spawn_app(struct process *p);
 status_t spawn_free(struct process *child);
+uint32_t spawn_revoke(uint16_t endpoint, uint64_t badge);
 struct process *spawn_next_orphan(const struct process *spawner);
 bool spawn_reap_step(void);
 

@@ -144,6 +144,20 @@ status_t spawn_app(struct process *p) {
     return status;
 }
 
+/* A badge was revoked: an app that has not started yet will not be given it either. How many that were. */
+uint32_t spawn_revoke(uint16_t endpoint, uint64_t badge) {
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < LIMIT_APP_SLOTS; slot++) {
+        uint8_t state = processes[image.process_count + slot].state;
+        const struct image_cap *cap = &boot_caps[slot][APP_CAPS - 1];
+        if (state != STATE_SUSPENDED && state != STATE_LOADING) continue;
+        if (rows[slot].cap_count < APP_CAPS || cap->object != endpoint || cap->badge != badge) continue;
+        rows[slot].cap_count = APP_CAPS - 1;
+        count++;
+    }
+    return count;
+}
+
 /* --- giving back --- */
 
 static void give_page(struct process *child, uint64_t va) {

@@ -71,7 +71,7 @@ static status_t sys_cap_revoke(struct process *p) {
     status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_ENDPOINT, RIGHT_RECV, &cap);
     if (status != E_OK) return status;
     uint64_t badge = p->frame.x[REG_A1];
-    p->frame.x[REG_A1] = cap_revoke_badge(cap->object, badge);
+    p->frame.x[REG_A1] = cap_revoke_badge(cap->object, badge) + spawn_revoke(cap->object, badge);
     ipc_revoke(cap->object, badge);
     return E_OK;
 }
