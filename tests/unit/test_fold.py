@@ -8,7 +8,7 @@ import pytest
 
 from nexus.image.fold import fold
 
-VALUES = {"contract": {"E_OK": 0, "NAME": "it's", "BIG": 2**62}}
+VALUES: dict[str, dict[str, int | str]] = {"contract": {"E_OK": 0, "NAME": "it's", "BIG": 2**62}}
 
 
 @pytest.mark.parametrize(
