@@ -207,6 +207,7 @@ static inline uint64_t nexus_region_free(uint64_t region) { return nexus_ecall(S
 
 /* ---- Other processes ---- */
 
+/* E_AGAIN: call again, the kernel is giving back the memory of apps whose spawner died. */
 static inline uint64_t nexus_spawn(uint64_t spawn, uint64_t region, const struct spawn_request *request, uint64_t *supervise) {
     struct nexus_regs r = nexus_ecall(SYS_SPAWN, spawn, region, (uintptr_t)request, sizeof *request, 0, 0);
     *supervise = r.a1;

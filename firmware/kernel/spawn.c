@@ -137,6 +137,7 @@ status_t spawn_app(struct process *p) {
     if (status == E_OK) status = check_request(&request, &regions[region->object]);
     if (status != E_OK) return status;
     if (p->free_slots == 0) return E_NO_SLOT;
+    if (spawn_reap_step()) return E_AGAIN; /* what dead spawners left goes first: memory, slot and name may be needed */
     if (!there_is_room(&request)) return E_FULL;
     uint32_t handle;
     status = make(p, &request, region->object, endpoint, &handle);

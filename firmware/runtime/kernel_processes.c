@@ -61,8 +61,10 @@ static mp_obj_t kernel_spawn(size_t count, const mp_obj_t *args) {
         .name_bytes = (uint32_t)name_bytes,
     };
     memcpy(request.name, name, name_bytes);
-    uint64_t supervise;
-    kernel_check(nexus_spawn(u64_of(args[0]), u64_of(args[1]), &request, &supervise));
+    uint64_t spawn = u64_of(args[0]), region = u64_of(args[1]), supervise, status;
+    while ((status = nexus_spawn(spawn, region, &request, &supervise)) == E_AGAIN) {
+    }
+    kernel_check(status);
     return int_from(supervise);
 }
 MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_spawn_obj, 10, 10, kernel_spawn);
