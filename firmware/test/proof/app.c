@@ -14,13 +14,15 @@ struct spawn_request app_request(const char *name) {
     return r;
 }
 
-/* The holder's first region, empty and sealed, whatever a run before left it as. 0 if it can't be had. */
-uint64_t app_region(void) {
+/* Empty and sealed, whatever a run before left it as. 0 if it can't be had. */
+uint64_t sealed_region(uint64_t region) {
     uint64_t status;
-    do status = nexus_region_free(CAP_REGION_0);
+    do status = nexus_region_free(region);
     while (status == E_AGAIN);
-    return nexus_region_seal(CAP_REGION_0) == E_OK ? CAP_REGION_0 : 0;
+    return nexus_region_seal(region) == E_OK ? region : 0;
 }
+
+uint64_t app_region(void) { return sealed_region(CAP_REGION_0); }
 
 /* An app that nobody resumes. */
 uint64_t spawn_simple(uint64_t spawn, uint64_t region) {

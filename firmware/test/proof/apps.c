@@ -184,6 +184,35 @@ static int64_t apps_left(uint32_t arg, bool right) {
     return live_apps();
 }
 
+/* The first life's app is an orphan when the second one wants its name: though somebody uses all idle time, it has to go. */
+static uint64_t spawn_after_death(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    uint64_t status, handle, region = sealed_region(told.life ? CAP_REGION_1 : CAP_REGION_0);
+    struct spawn_request request = app_request("app:proof");
+    do status = nexus_spawn(CAP_SPAWN, region, &request, &handle);
+    while (status == E_AGAIN);
+    if (told.life == 0) (void)probe(0);
+    return status;
+}
+
+static uint64_t help_use_idle_time(uint32_t arg, bool right) {
+    (void)arg;
+    if (!right) spin(50 * MS);
+    return E_OK;
+}
+
+static void restart_on_probe(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    if (seen.probes != 1 || seen.lives) return;
+    restart_attacker();
+    if (!right) (void)restart(WHO_EQUAL);
+}
+
+static int64_t not_spawned(uint32_t arg, bool right) {
+    (void)arg;
+    return right ? seen.measured : seen.measured == 1 ? 0 : -1;
+}
+
 /* --- authority that is not to outlive what it was for --- */
 
 /* Spawned with an endpoint whose badge is revoked before the app starts. */
@@ -263,6 +292,8 @@ static const struct proof_case cases[] = {
     {.name = "app.runs_romfs", .attack = run_app, .arg = 1, APP(help_romfs), .at_done = note_app_end, .effect = was_measured},
     {.name = "app.freed_memory", .attack = run_and_free, APP(help_fill), .look = "token"},
     {.name = "app.spawner_dies", .attack = die_as_spawner, APP(help_fill), .at_done = measure_apps, .effect = apps_left},
+    {.name = "app.orphan_lingers", .attack = spawn_after_death, .who = WHO_HOLDER, .helper = WHO_EQUAL, .help = help_use_idle_time,
+     .poll = restart_on_probe, .at_done = measure_apps, .effect = not_spawned},
     {.name = "app.notifies_next", .attack = reuse_slot, APP(help_expect_bit), .poll = notify_second, .effect = second_notified},
     {.name = "app.revoked_before_start", .attack = resume_revoked, APP(help_probe), .poll = revoke_on_probe, .effect = app_probed},
 };

@@ -21,8 +21,8 @@ struct forgery {
 };
 #define FORGERY(string) {string, sizeof string - 1}
 static const struct forgery forgeries[] = {
-    FORGERY("SELFTEST: end %"),
-    FORGERY("%\nSELFTEST: end"),
+    FORGERY("SELFTEST: " MARK_END " %"),
+    FORGERY("%\nSELFTEST: " MARK_END),
     FORGERY("%\r\nkernel: panic forged"),
     FORGERY("%\n\n\nkernel: end run=00000000000000000000000000000000 code=42"),
     FORGERY("\x1b[2K\x1b[1Gkernel: panic %"),
@@ -47,7 +47,7 @@ static uint64_t write_forgery(uint32_t number, bool right) {
 /* So long that it goes on in a second line, which starts where the forgery does. */
 static uint64_t write_long(uint32_t arg, bool right) {
     (void)arg;
-    static const char forged[] = "kernel: panic forged SELFTEST: end";
+    static const char forged[] = "kernel: panic forged SELFTEST: " MARK_END;
     char text[LONGEST];
     memset(text, '.', sizeof text);
     put_token(text);

@@ -28,7 +28,7 @@ static void answer_ask(const struct nexus_delivery *d, enum who who) {
             postponed = *d;
             return;
         }
-        order = (struct told){ROLE_ATTACK, running_number, running_right, 0, seen.token};
+        order = (struct told){ROLE_ATTACK, running_number, running_right, seen.lives, seen.token};
         grants = gifts_put();
         seen.asked = true;
     } else if (running && who == running->helper && running->help) {

@@ -33,7 +33,7 @@ static uint64_t traces(void) {
 /* The first life leaves traces and is restarted at its probe; the second one counts them, or (twin) reads what is kept. */
 static uint64_t live_twice(uint32_t arg, bool right) {
     (void)arg;
-    if (kept()[0] != told.token) {
+    if (told.life == 0) {
         leave_traces(told.token);
         (void)probe(0);
         return UNLIKE;
@@ -46,8 +46,7 @@ static void restart_on_probe(uint32_t arg, bool right) {
     (void)arg, (void)right;
     if (seen.probes != 1 || seen.measured) return;
     seen.measured = 1;
-    seen.asked = false;
-    (void)restart(WHO_ATTACKER);
+    restart_attacker();
 }
 
 static int64_t found(uint32_t arg, bool right) {

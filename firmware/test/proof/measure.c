@@ -98,6 +98,13 @@ static uint64_t steps(uint64_t handle, uint64_t operation) {
 uint64_t restart(enum who who) { return steps(handles[who], SUP_RESTART); }
 uint64_t kill(enum who who) { return steps(handles[who], SUP_KILL); }
 
+/* In the middle of a run: its next life gets the same order. */
+void restart_attacker(void) {
+    seen.lives++;
+    seen.asked = false;
+    (void)restart(seen.who);
+}
+
 /* Stopped, and then left half-way. */
 void restart_one_step(enum who who) { (void)nexus_supervise(handles[who], SUP_RESTART, 0); }
 

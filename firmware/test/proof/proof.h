@@ -72,7 +72,7 @@ struct told {
     uint32_t role;
     uint32_t number; /* of the case */
     uint32_t right;
-    uint32_t pad;
+    uint32_t life;   /* 0: the first of this run; the judge may restart an attacker in the middle */
     uint64_t token;  /* of this run of the case, for console lines and badges */
 };
 
@@ -145,6 +145,7 @@ struct seen {
     uint64_t token;                    /* of this run of the case: told to who takes part */
     uint8_t who;                       /* who attacks */
     bool asked, helper_asked, done, late;
+    uint32_t lives;                    /* restarts in the middle of the run */
     struct process_status at_ask, at_done, end, helper_end;
     uint64_t status;                   /* told with OP_DONE: never believed, only timing and data are used */
     uint64_t data, helper_data;        /* told with it by attacker and helper */
@@ -175,6 +176,7 @@ uint32_t live_apps(void);
 struct process_status first_app(void);
 uint64_t restart(enum who who);
 uint64_t kill(enum who who);
+void restart_attacker(void);
 void restart_one_step(enum who who);
 void repair_victim(void);
 void judge_pause(uint64_t ticks);

@@ -109,10 +109,13 @@ class KernelView:
 def symbols_of(elf: Path) -> dict[str, int]:
     """Name to value of every symbol."""
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
 
     with elf.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symtab")
-        return {symbol.name: symbol["st_value"] for symbol in table.iter_symbols() if symbol.name} if table else {}
+        if not isinstance(table, SymbolTableSection):
+            return {}
+        return {symbol.name: symbol["st_value"] for symbol in table.iter_symbols() if symbol.name}
 
 
 @cache

@@ -117,7 +117,9 @@ class Looks:
         posted = self._queue_number("avail_index")
         if queue["vring-desc"] not in (0, rings):
             return f"descriptors at {queue['vring-desc']:#x}, the kernel's are at {rings:#x}"
-        if queue["vring-desc"] and (queue["vring-used"] != rings + USED_OFFSET or queue["vring-num"] != self.contract.number("limit.queue_size")):
+        if queue["vring-desc"] and (
+            queue["vring-used"] != rings + USED_OFFSET or queue["vring-num"] != self.contract.number("limit.queue_size")
+        ):
             return f"rings not as the kernel set them: {queue}"
         if queue["vring-desc"] and self.qtest.read(rings + 1024 + 2, 2) != posted.to_bytes(2, "little"):
             return "the available ring is not as the kernel left it"
@@ -236,7 +238,16 @@ class Looks:
     def _wrong_pmp(self, gdb: Gdbstub) -> str:
         """The eight entries of pmp.c, from the image's own edges; no other is on."""
         symbol = self.view.symbol
-        rights = (0, PMP_LOCK | PMP_TOR | PMP_R | PMP_X, PMP_LOCK | PMP_NAPOT, 0, PMP_TOR | PMP_R, PMP_TOR | PMP_R | PMP_W | PMP_X, 0, PMP_TOR | PMP_R)
+        rights = (
+            0,
+            PMP_LOCK | PMP_TOR | PMP_R | PMP_X,
+            PMP_LOCK | PMP_NAPOT,
+            0,
+            PMP_TOR | PMP_R,
+            PMP_TOR | PMP_R | PMP_W | PMP_X,
+            0,
+            PMP_TOR | PMP_R,
+        )
         edges = (
             symbol("ld_text_start") >> 2,
             symbol("ld_text_end") >> 2,

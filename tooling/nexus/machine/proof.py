@@ -111,9 +111,7 @@ class Runner:
 
     # --- following the console ---
 
-    def _follow(
-        self, looks: Looks, view: KernelView, deadline: float, on_case: Callable[[str, bool], None]
-    ) -> None:
+    def _follow(self, looks: Looks, view: KernelView, deadline: float, on_case: Callable[[str, bool], None]) -> None:
         while not self.ended:
             seen = self.session.console.line(self.next_line, min(QUIET_SECONDS, max(0.0, deadline - time.monotonic())))
             if seen is None:
@@ -208,7 +206,9 @@ class Runner:
         problems = []
         ok = self.contract.number("exit.ok")
         if exit is None or exit.code != ok:
-            problems.append(Problem("end", "exit-code", "the machine ended in another way", f"exit code {ok}", str(exit)))
+            problems.append(
+                Problem("end", "exit-code", "the machine ended in another way", f"exit code {ok}", str(exit))
+            )
         refused = sum(run.data for run in self.runs if run.name.startswith("console.") and run.cause == "exit")
         if refused != self.lost:
             text = "lines refused and lines told to be lost differ"
@@ -226,11 +226,16 @@ class Runner:
             ("reason", first.text),
             *(("pc", counter) for counter in counters),
             ("exit", f"machine: {exit or 'killed by nexus after the failure'}; nexus: {VerdictError.exit_code}"),
-            *(("also", f"{other.case}: {other.text} (expected {other.expected}, seen {other.seen})") for other in problems[1:9]),
+            *(
+                ("also", f"{other.case}: {other.text} (expected {other.expected}, seen {other.seen})")
+                for other in problems[1:9]
+            ),
         ]
         lines = [f"FAIL {first.code}", *(f"  {name:<9} {value}" for name, value in rows), *tail(console)]
         lines += [f"  {'logs':<9} {path.relative_to(self.root)}" for path in self.session.run.logs]
-        return "\n".join([*lines, f"  {'repeat':<9} ./scripts/nexus test-kernel", f"  {'by hand':<9} {self.session.by_hand}"])
+        return "\n".join(
+            [*lines, f"  {'repeat':<9} ./scripts/nexus test-kernel", f"  {'by hand':<9} {self.session.by_hand}"]
+        )
 
 
 def to_json(proof: Proof, nonce: str) -> dict[str, Any]:
@@ -254,4 +259,3 @@ def to_json(proof: Proof, nonce: str) -> dict[str, Any]:
 
 def pass_line(proof: Proof) -> str:
     return f"PASS {len(proof.score.passed)} attacks refused, their twins served, nothing leaked, {proof.seconds:.2f} s"
-

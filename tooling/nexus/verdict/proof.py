@@ -120,7 +120,9 @@ def _expected(name: str, row: Any, by: str, contract: Contract) -> Expected:
     unknown = set(facts) - {"attack", "twin", "by"}
     by = facts.get("by", by)
     if unknown or "attack" not in facts or (by and by not in EFFECTS):
-        raise RecipeError(f"recipes/proof: {name}: found {row!r}, expected attack, twin and by (one of {', '.join(EFFECTS)})")
+        raise RecipeError(
+            f"recipes/proof: {name}: found {row!r}, expected attack, twin and by (one of {', '.join(EFFECTS)})"
+        )
     return Expected(
         name, _ending(name, facts["attack"], contract), _ending(name, facts.get("twin", "ok"), contract), by
     )
@@ -179,10 +181,12 @@ def judge_run(run: Ran, expected: Expected, entropy: Mapping[int, int]) -> Probl
         wanted = f"kernel: fault cause={run.cause} value={run.value:016x}"
         return problem("unconfirmed", "the kernel's own line does not bear the judge's out", wanted, _tail(run.lines))
     if run.slots or run.frames:
-        return problem("leak", "something was not given back", "slots=0 frames=0", f"slots={run.slots} frames={run.frames}")
-    for what, wrong in run.looks:
-        if wrong:
-            return problem("look", f"the host looked ({what})", "nothing amiss", wrong)
+        return problem(
+            "leak", "something was not given back", "slots=0 frames=0", f"slots={run.slots} frames={run.frames}"
+        )
+    for what, amiss in run.looks:
+        if amiss:
+            return problem("look", f"the host looked ({what})", "nothing amiss", amiss)
     wrong = _effect(run, expected.by, entropy)
     return problem("effect", "it had another effect", *wrong) if wrong else None
 
@@ -200,9 +204,17 @@ def _effect(run: Ran, by: str, entropy: Mapping[int, int]) -> tuple[str, str] | 
         if by == "fence" and not any(what == "fence" for what, _ in run.looks):
             return "a look at the fence", "none"
         drawn = run.data in entropy
-        return None if drawn == run.right else (f"bytes of the device {'drawn' if run.right else 'not drawn'}", f"{run.data:#x}")
+        return (
+            None
+            if drawn == run.right
+            else (f"bytes of the device {'drawn' if run.right else 'not drawn'}", f"{run.data:#x}")
+        )
     if by == "forged":
-        return None if (run.data > 0) == run.right else ("a completion believed" if run.right else "none", f"{run.data:#x}")
+        return (
+            None
+            if (run.data > 0) == run.right
+            else ("a completion believed" if run.right else "none", f"{run.data:#x}")
+        )
     if by in ("feed", "token"):
         return None if any(what == by for what, _ in run.looks) else (f"a look ({by})", "none")
     wanted = int(run.right)
@@ -237,7 +249,9 @@ def judge_all(runs: Sequence[Ran], table: Mapping[str, Expected], entropy: Mappi
     for run in runs:
         seen.setdefault(run.name, []).append(run)
     for name in seen.keys() - table.keys():
-        score.problems.append(Problem(name, "extra", "a case that the table does not have", "a row in recipes/proof", name))
+        score.problems.append(
+            Problem(name, "extra", "a case that the table does not have", "a row in recipes/proof", name)
+        )
     for name, expected in table.items():
         found = seen.get(name, [])
         if [run.right for run in found] != [False, True]:
