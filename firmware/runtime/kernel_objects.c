@@ -91,9 +91,12 @@ MP_DEFINE_CONST_FUN_OBJ_1(kernel_irq_ack_obj, kernel_irq_ack);
 
 static mp_obj_t kernel_region_map(mp_obj_t handle, mp_obj_t write) {
     bool writable = mp_obj_is_true(write);
+    uint64_t region = u64_of(handle), status;
     void *address;
     size_t bytes;
-    kernel_check(nexus_region_map(u64_of(handle), writable, &address, &bytes));
+    while ((status = nexus_region_map(region, writable, &address, &bytes)) == E_AGAIN) { /* not zero yet */
+    }
+    kernel_check(status);
     return view_of(address, bytes, writable);
 }
 MP_DEFINE_CONST_FUN_OBJ_2(kernel_region_map_obj, kernel_region_map);
