@@ -20,6 +20,16 @@ static struct nexus_delivery postponed; /* the attacker's question, while it has
 
 /* --- messages of the processes under test --- */
 
+static void describe(struct told *order) {
+    if (running == 0) return;
+    order->number = running_number;
+    order->right = running_right;
+    order->token = seen.token;
+    const char *name = running->name;
+    while (*name && *name++ != '.') {}
+    for (uint32_t i = 0; i + 1 < sizeof order->name && name[i]; i++) order->name[i] = name[i];
+}
+
 static void answer_ask(const struct nexus_delivery *d, enum who who) {
     struct told order = {.role = ROLE_IDLE};
     uint32_t grants = 0;
@@ -28,13 +38,14 @@ static void answer_ask(const struct nexus_delivery *d, enum who who) {
             postponed = *d;
             return;
         }
-        order = (struct told){ROLE_ATTACK, running_number, running_right, seen.lives, seen.token};
+        order = (struct told){.role = ROLE_ATTACK, .life = seen.lives};
         grants = gifts_put();
         seen.asked = true;
     } else if (running && who == running->helper && running->help) {
-        order = (struct told){ROLE_HELP, running_number, running_right, 0, seen.token};
+        order.role = ROLE_HELP;
         seen.helper_asked = true;
     }
+    describe(&order);
     memcpy(NEXUS_BUFFER, &order, sizeof order);
     answer(d, sizeof order, grants);
     if (order.role == ROLE_ATTACK) seen.at_ask = status_of(who);

@@ -74,6 +74,7 @@ struct told {
     uint32_t right;
     uint32_t life;   /* 0: the first of this run; the judge may restart an attacker in the middle */
     uint64_t token;  /* of this run of the case, for console lines and badges */
+    char name[24];   /* of the case, behind its group */
 };
 
 /* --- messages to a server --- */

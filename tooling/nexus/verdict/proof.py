@@ -226,7 +226,7 @@ def _console_effect(run: Ran) -> tuple[str, str] | None:
     token = f"{run.token:016x}"
     lines = [line for line in run.lines if not line.startswith(("kernel: ", "judge: "))]
     owners = {re.split(r"[:|] ", line, maxsplit=1)[0] for line in lines}
-    if not owners <= {"attacker", "holder"}:
+    if not owners <= {"attacker", "holder", "python"}:
         return "lines of the attacker's label", " / ".join(lines)
     forged = [line for line in run.lines if line.startswith("kernel: ") and not line.startswith(KERNEL_SAYS)]
     if forged:
