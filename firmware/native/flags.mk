@@ -35,8 +35,8 @@ $(BUILD)/user.ld: $(FIRMWARE)/include/user.ld $(GEN)/contract.h
 # Those of some names that an ELF defines, whatever suffix the compiler gave them; fails if there are none.
 symbols_among = $(NM) $(1) | awk '{print $$NF}' | sed 's/\..*//' | grep -Fx $(addprefix -e ,$(2))
 
-# What is in every program: first instructions, contract digest, memory functions.
-SUPPORT = $(addprefix $(BUILD)/native/, start.o digest.o memory.o)
+# What every program can use: first instructions, contract digest, memory functions, frames of messages.
+SUPPORT = $(addprefix $(BUILD)/native/, start.o digest.o memory.o frame.o)
 
 $(BUILD)/native/%.o: $(NATIVE)/%.S
 	$(Q)mkdir -p $(dir $@)

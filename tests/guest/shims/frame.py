@@ -1,4 +1,4 @@
-"""Module `frame` as one simulated process sees it: the shipped C of firmware/runtime/frame.c, compiled for this computer, behind the
+"""Module `frame` as one simulated process sees it: the shipped C of firmware/native/frame.c, compiled for this computer, behind the
 functions of frame_module.c.
 
 Made by machine.py for each incarnation. What is a whole frame is decided by the C alone.
@@ -42,7 +42,7 @@ def library() -> Library:
     kept = tempfile.TemporaryDirectory(prefix="nexus-frame-")
     folder = Path(kept.name)
     emit_contract(load_contract(layout.contract_dir(root)), folder)
-    source, built = root / "firmware" / "runtime" / "frame.c", folder / "frame.so"
+    source, built = root / "firmware" / "native" / "frame.c", folder / "frame.so"
     subprocess.run(["cc", *FLAGS, f"-I{folder}", "-o", str(built), str(source)], check=True)
     loaded = Library(built, kept)
     loaded.frame_read_request.restype = ctypes.c_bool

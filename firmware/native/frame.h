@@ -1,6 +1,7 @@
 /*
  * Frames of messages between processes (recipes/contract/wire.toml), in place: what a request or reply must look like, and how one is
- * headed. Used by frame_module.c and, compiled for the host, by the tests of guest code. Knows no system call and no Python.
+ * headed. Used by native programs, by the runtime's frame_module.c and, compiled for the host, by the tests of guest code. Knows no system
+ * call and no Python.
  */
 #pragma once
 
