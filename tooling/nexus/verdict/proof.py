@@ -13,6 +13,7 @@ from typing import Any
 
 from nexus.contract.load import Contract
 from nexus.errors import RecipeError
+from nexus.verdict.ladder import Exit
 
 CASE = re.compile(
     r"case (\d+) ([a-z0-9_]+\.[a-z0-9_]+) (attack|twin) (end|late)=([a-z]+):([0-9a-f]+) effect=(-?\d+) "
@@ -21,6 +22,7 @@ CASE = re.compile(
 END = re.compile(r"end cases=(\d+) slots=(\d+)/(\d+) frames=(\d+)/(\d+)")
 FAULT = re.compile(r"fault label=(\S+) cause=([a-z]+) value=([0-9a-f]{16}) pc=([0-9a-f]{16})")
 EFFECTS = ("console", "entropy", "fence", "forged", "feed", "token")
+JUDGE = "judge"
 PAGE = 4096
 
 
@@ -263,6 +265,19 @@ def judge_all(runs: Sequence[Ran], table: Mapping[str, Expected], entropy: Mappi
         if not wrong:
             score.passed.append(name)
     return score
+
+
+def judge_end(runs: Sequence[Ran], lost: int, exit: Exit | None, contract: Contract) -> list[Problem]:
+    """What concerns all cases: how the machine ended, and that every line refused was told to be lost."""
+    problems = []
+    ok = contract.number("exit.ok")
+    if exit is None or exit.code != ok:
+        problems.append(Problem("end", "exit-code", "the machine ended in another way", f"exit code {ok}", str(exit)))
+    refused = sum(run.data for run in runs if run.name.startswith("console.") and run.cause == "exit")
+    if refused != lost:
+        text = "lines refused and lines told to be lost differ"
+        problems.append(Problem("end", "lost-lines", text, f"{refused} lost lines told", str(lost)))
+    return problems
 
 
 def judge_leaks(text: str) -> Problem | None:
