@@ -66,6 +66,7 @@ CASE(only_a_call_being_served_or_a_child_is_a_subject) {
     static const uint64_t wrong[] = {H_CONSOLE, H_NOTE, H_OWN, H_SERVER, H_GIFT, H_GIFT_REGION, H_SPAWN};
     for (uint32_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK_EQ(call(p, H_SERVER, .behalf = wrong[i]), E_BAD_TYPE);
     CHECK_EQ(call(p, H_SERVER, .behalf = HANDLE_BOOT + 200), E_BAD_HANDLE);
+    CHECK_EQ(call(p, H_SERVER, .behalf = HANDLE_BOOT + LIMIT_CAP_SLOTS), E_BAD_HANDLE);
     CHECK_EQ(call(p, H_SERVER, .behalf = handle | 1ull << 40), E_BAD_HANDLE);
     CHECK_EQ(call(p, H_SERVER, .behalf = handle + 0x100), E_BAD_HANDLE);
     CHECK_EQ(call(proc(TWIN), H_SERVER, .behalf = handle), E_BAD_HANDLE); /* a handle is worth nothing elsewhere */

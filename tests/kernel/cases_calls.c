@@ -161,8 +161,12 @@ CASE(answering_and_receiving_in_one_step) {
     uint64_t handle = got_reply(server);
     CHECK_EQ(sys(server, SYS_REPLY_RECV, 0, 0, H_SERVER_OWN), E_BAD_HANDLE); /* no answer, no receive */
     CHECK_EQ(sys(server, SYS_REPLY_RECV, handle, 513, H_SERVER_OWN), E_BAD_ARGUMENT);
+    CHECK_EQ(proc(TWIN)->state, STATE_CALLING);
     CHECK_EQ(server->state, STATE_READY);
     CHECK_EQ(sys(server, SYS_REPLY_RECV, handle, 0, H_SERVER_OWN), BLOCKED);
+    CHECK_EQ(call(proc(CLIENT), H_SERVER), BLOCKED);
+    CHECK_EQ(sys(server, SYS_REPLY_RECV, got_reply(server), (IPC_MAX_CAPS + 1ull) << WORD_ACCEPT, H_SERVER_OWN), E_BAD_ARGUMENT);
+    CHECK_EQ(server->state, STATE_READY);
 }
 
 CASE(a_server_that_takes_a_message_off_its_own_endpoint_only) {

@@ -18,10 +18,14 @@ CASE(a_driver_brings_its_device_up) {
     boot();
     driver_up();
     CHECK_EQ(device_model.status, ACK | DRIVER | FEATURES | GO);
-    CHECK_EQ(device_model.queue_ready, 1);
-    CHECK_EQ(device_model.queue_num, LIMIT_QUEUE_SIZE);
-    const uint64_t rings[] = {device_model.descriptors, device_model.available, device_model.used};
-    for (uint32_t i = 0; i < 3; i++) CHECK_EQ(frame_of(rings[i])->type, FRAME_RINGS);
+    for (uint32_t n = 0; n < QUEUES; n++) {
+        const struct host_queue *q = &device_model.queues[n];
+        CHECK_EQ(q->ready, 1);
+        CHECK_EQ(q->size, LIMIT_QUEUE_SIZE);
+        const uint64_t rings[] = {q->descriptors, q->available, q->used};
+        for (uint32_t i = 0; i < 3; i++) CHECK_EQ(frame_of(rings[i])->type, FRAME_RINGS);
+    }
+    CHECK(device_model.queues[0].descriptors != device_model.queues[1].descriptors);
 }
 
 CASE(no_register_but_four_can_be_written) {
@@ -111,8 +115,10 @@ CASE(a_queue_too_small_or_not_reset_is_refused) {
     CHECK_EQ(write_reg(VIRTIO_REG_STATUS, ACK | DRIVER | FEATURES), E_OK);
     CHECK_EQ(sys(proc(SERVER), SYS_QUEUE_SETUP, H_QUEUE), E_BROKEN);
     device_model.queue_max = LIMIT_QUEUE_SIZE;
-    device_model.queue_ready = 1;
+    device_model.queues[0].ready = 1;
     CHECK_EQ(sys(proc(SERVER), SYS_QUEUE_SETUP, H_QUEUE), E_BROKEN);
+    device_model.queues[0].ready = 0;
+    CHECK_EQ(sys(proc(SERVER), SYS_QUEUE_SETUP, H_QUEUE), E_OK);
 }
 
 /* --- posting --- */
@@ -134,7 +140,7 @@ CASE(segments_outside_the_window_are_refused) {
     static const uint64_t counts[] = {0, 5, 1ull << 32, ~0ull};
     for (uint32_t i = 0; i < 4; i++)
         CHECK_EQ(sys(proc(SERVER), SYS_QUEUE_POST, H_QUEUE, segment(0, 16, true), 0, 0, 0, counts[i]), E_BAD_ARGUMENT);
-    CHECK_EQ(device_model.notified, 0);
+    CHECK_EQ(device_model.queues[0].notified, 0);
     CHECK_EQ(post1(segment(0, DMA_BYTES, true)), E_OK);
     CHECK_EQ(post1(segment(DMA_BYTES - 1, 1, true)), E_OK);
 }
@@ -168,7 +174,36 @@ CASE(four_buffers_can_be_in_flight) {
         }
         CHECK_EQ(take(), E_AGAIN);
     }
-    CHECK_EQ(device_model.notified, 400);
+    CHECK_EQ(device_model.queues[0].notified, 400);
+}
+
+CASE(two_queues_do_not_meet) {
+    boot();
+    driver_up();
+    struct process *p = proc(SERVER);
+    CHECK_EQ(sys(p, SYS_QUEUE_POST, H_QUEUE_1, segment(512, 32, true), 0, 0, 0, 1), E_OK);
+    CHECK_EQ(post1(segment(0, 32, true)), E_OK);
+    CHECK_EQ(device_model.queues[0].notified, 1);
+    CHECK_EQ(device_model.queues[1].notified, 1);
+    virtio_answer_on(1, 0, 32, 0x44);
+    CHECK_EQ(take(), E_AGAIN);
+    CHECK_EQ(sys(p, SYS_QUEUE_TAKE, H_QUEUE_1), E_OK);
+    CHECK_EQ(sys(p, SYS_QUEUE_TAKE, H_QUEUE_1), E_AGAIN);
+    CHECK_EQ(devices[0].dma[0], 0);
+    CHECK_EQ(devices[0].dma[512], 0x44);
+}
+
+CASE(after_a_reset_a_queue_starts_afresh) {
+    boot();
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        driver_up();
+        CHECK_EQ(take(), E_AGAIN);
+        for (uint32_t i = 0; i < 4; i++) CHECK_EQ(post1(segment(i * 64, 64, true)), E_OK);
+        CHECK_EQ(((uint16_t *)device_model.queues[0].available)[1], 4);
+        virtio_answer(2, 64, 0x21);
+        virtio_answer(0, 64, 0x22);
+        CHECK_EQ(take(), E_OK);
+    }
 }
 
 /* --- what the device says --- */
@@ -219,7 +254,7 @@ CASE(an_index_ahead_of_what_was_posted_breaks_the_device) {
     CHECK_EQ(take(), E_BROKEN);
     driver_up();
     CHECK_EQ(post1(segment(0, 64, true)), E_OK);
-    ((uint16_t *)device_model.used)[1] = 0x8000;
+    ((uint16_t *)device_model.queues[0].used)[1] = 0x8000;
     CHECK_EQ(take(), E_BROKEN);
 }
 

@@ -88,7 +88,7 @@ CASE(pages_come_back_and_are_found_again) {
         } else {
             uint32_t which = (random >> 8) % count;
             frame_give(held[which]);
-            CHECK(frame_of((uint64_t)held[which])->type == FRAME_FREE);
+            CHECK(frame_of((uint64_t)held[which])->type == FRAME_FREE && frame_of((uint64_t)held[which])->owner == 0xff);
             held[which] = held[--count];
         }
         CHECK_EQ(frame_free_count(), PAGES - count);
@@ -118,6 +118,7 @@ CASE(what_is_no_ram_has_no_frame) {
 }
 
 CASE(more_ram_than_the_table_covers_is_refused) {
+    frame_init((uint64_t)ld_payload_end, LIMIT_RAM_FRAMES * PAGE_BYTES);
     CHECK_ENDS(frame_init((uint64_t)ld_payload_end, (LIMIT_RAM_FRAMES + 1) * PAGE_BYTES));
 }
 
@@ -142,10 +143,10 @@ CASE(a_page_given_twice_is_a_bug_of_the_kernel) {
 
 CASE(zeroing_and_copying_touch_exactly_one_page) {
     static _Alignas(4096) uint8_t area[3][4096], other[4096];
-    memset(area, 0xaa, sizeof area);
+    for (uint32_t i = 0; i < 3; i++) memset(area[i], 0xaa + (int)i, 4096);
     page_zero(area[1]);
-    for (uint32_t i = 0; i < 4096; i++) CHECK(area[0][i] == 0xaa && area[1][i] == 0 && area[2][i] == 0xaa);
+    for (uint32_t i = 0; i < 4096; i++) CHECK(area[0][i] == 0xaa && area[1][i] == 0 && area[2][i] == 0xac);
     for (uint32_t i = 0; i < 4096; i++) other[i] = (uint8_t)(i * 3);
     page_copy(area[1], other);
-    for (uint32_t i = 0; i < 4096; i++) CHECK(area[0][i] == 0xaa && area[1][i] == (uint8_t)(i * 3) && area[2][i] == 0xaa);
+    for (uint32_t i = 0; i < 4096; i++) CHECK(area[0][i] == 0xaa && area[1][i] == (uint8_t)(i * 3) && area[2][i] == 0xac);
 }

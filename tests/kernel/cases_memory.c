@@ -84,6 +84,20 @@ CASE(a_copy_is_whole_or_nothing) {
     for (uint32_t i = 0; i < PAGE_BYTES; i++) CHECK_EQ(user(p, VA_HEAP + 4096)[i], i >= 10 && i < 30 ? 0 : 0x42);
 }
 
+CASE(a_copy_across_pages_is_in_order) {
+    boot();
+    struct process *p = proc(MIDDLE);
+    uint8_t there[6000], back[6000];
+    for (uint32_t shift = 0; shift < 3; shift++) {
+        for (uint32_t i = 0; i < sizeof there; i++) there[i] = (uint8_t)(i * 11 + (i >> 8) + shift);
+        memset(back, 0, sizeof back);
+        CHECK_EQ(copy_out(p, (user_ptr){VA_HEAP + 700 + shift}, there, sizeof there), E_OK);
+        CHECK_EQ(copy_in(p, back, (user_ptr){VA_HEAP + 700 + shift}, sizeof back), E_OK);
+        CHECK(memcmp(there, back, sizeof there) == 0);
+        for (uint32_t i = 0; i < sizeof there; i++) CHECK_EQ(*user(p, VA_HEAP + 700 + shift + i), there[i]);
+    }
+}
+
 CASE(a_system_call_refuses_wrong_pointers) {
     boot();
     struct process_status status;

@@ -253,6 +253,7 @@ CASE(a_grant_that_fails_anywhere_grants_nothing) {
     static const struct { struct grant grant; uint32_t status; } faults[] = {
         {{0, RIGHT_CALL, 0}, E_BAD_HANDLE},
         {{HANDLE_BOOT + 200, RIGHT_CALL, 0}, E_BAD_HANDLE},
+        {{HANDLE_BOOT + LIMIT_CAP_SLOTS, RIGHT_CALL, 0}, E_BAD_HANDLE},
         {{H_OWN | 0x200, RIGHT_CALL, 0}, E_BAD_HANDLE},
         {{H_OWN, RIGHT_RECV | RIGHT_CALL, 0}, E_BAD_RIGHT},
         {{H_OWN, 0, 0}, E_BAD_RIGHT},

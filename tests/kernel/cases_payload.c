@@ -78,6 +78,21 @@ CASE(a_payload_for_nobody_stays_where_it_is) {
     check_window(0, 0);
 }
 
+CASE(a_wrong_payload_stops_a_right_move) {
+    boot();
+    CHECK_EQ(call(proc(CLIENT), H_SERVER, .accept = 1), BLOCKED);
+    CHECK_EQ(receive(proc(SERVER), 0), E_OK);
+    uint64_t handle = got_reply(proc(SERVER));
+    caps_of(proc(SERVER))[0] = give(proc(SERVER), OBJ_REGION, RIGHT_MAP_R | RIGHT_GRANT, GIFT_REGION, 0);
+    grants_of(proc(SERVER))[0] = (struct grant){H_SERVER_OWN, RIGHT_CALL, 1};
+    fill_window();
+    CHECK_EQ(reply(proc(SERVER), handle, .caps = 1, .dma = H_DMA, .offset = DMA_BYTES, .count = 8), E_BAD_ARGUMENT);
+    CHECK_EQ(reply(proc(SERVER), handle, .grants = 1, .dma = H_DMA, .offset = DMA_BYTES, .count = 8), E_BAD_ARGUMENT);
+    CHECK(cap_at(proc(SERVER), caps_of(proc(SERVER))[0]) != 0);
+    check_window(0, 0);
+    CHECK_EQ(reply(proc(SERVER), handle, .caps = 1, .dma = H_DMA, .count = 8), E_OK);
+}
+
 CASE(a_payload_is_not_wiped_when_a_move_fails) {
     boot();
     uint64_t handle = serve();

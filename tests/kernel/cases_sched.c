@@ -114,6 +114,39 @@ CASE(what_a_server_does_for_a_caller_is_paid_by_the_callers_share) {
     CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
 }
 
+CASE(time_changes_hands_with_the_message) {
+    leave_ready(1 << CLIENT | 1 << SERVER | 1 << MIDDLE);
+    struct process *client = proc(CLIENT), *server = proc(SERVER);
+    CHECK_EQ(receive(server, 0), BLOCKED);
+    CHECK_EQ(sys(client, SYS_TIME), E_OK);
+    uint64_t mine = client->cpu_ticks, its = server->cpu_ticks, begun = host_time;
+    host_time += 1000;
+    CHECK_EQ(call(client, H_SERVER), BLOCKED);
+    host_time += 30;
+    uint64_t handle = got_reply(server);
+    CHECK_EQ(sys(server, SYS_REPLY_RECV, handle, 0, H_SERVER_OWN), BLOCKED);
+    CHECK_EQ(client->cpu_ticks, mine + 1000);
+    CHECK_EQ(server->cpu_ticks, its + 30);
+    CHECK_EQ(host_time, begun + 1030);
+    CHECK_EQ(call(proc(MIDDLE), H_SERVER), BLOCKED);
+    CHECK_EQ(call(client, H_MIDDLE), BLOCKED); /* waits in the queue: its time ends here */
+    uint64_t until_here = client->cpu_ticks;
+    host_time += 500;
+    sched_account(host_time);
+    CHECK_EQ(client->cpu_ticks, until_here);
+}
+
+CASE(after_a_signal_a_server_pays_for_itself) {
+    leave_ready(1 << LOW | 1 << MIDDLE);
+    CHECK_EQ(receive(proc(MIDDLE), 0), BLOCKED);
+    CHECK_EQ(call(proc(LOW), H_MIDDLE), BLOCKED);
+    CHECK_EQ(reply(proc(MIDDLE), got_reply(proc(MIDDLE))), E_OK);
+    CHECK_EQ(proc(MIDDLE)->payer, LOW);
+    ipc_signal(proc(MIDDLE), 1);
+    CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
+    CHECK_EQ(proc(MIDDLE)->payer, MIDDLE);
+}
+
 /* --- the budget of a server --- */
 
 static void spin(struct process *p, uint64_t ticks) {
@@ -164,6 +197,19 @@ CASE(asking_in_vain_does_not_renew_the_budget) {
         if (proc(MIDDLE)->state == STATE_READY) CHECK_EQ(receive_until(proc(MIDDLE), 0, host_time), E_DEADLINE);
     }
     CHECK_EQ(proc(MIDDLE)->fault, FAULT_HUNG);
+}
+
+CASE(sleeping_through_each_tick_does_not_hide_a_spinning_server) {
+    leave_ready(1 << MIDDLE);
+    uint32_t turns = 0;
+    for (; turns < 2000 && proc(MIDDLE)->state == STATE_READY; turns++) {
+        CHECK_EQ(sys(proc(MIDDLE), SYS_TIME), E_OK);
+        host_time += SLICE - 10;
+        CHECK_EQ(sys(proc(MIDDLE), SYS_WAIT, H_NOTE, host_time + 10), BLOCKED);
+        tick(10);
+    }
+    CHECK_EQ(proc(MIDDLE)->fault, FAULT_HUNG);
+    CHECK(turns * SLICE < 2 * TEST_BUDGET + LIMIT_SHARE_PERIOD_TICKS);
 }
 
 CASE(who_has_no_budget_is_never_hung) {

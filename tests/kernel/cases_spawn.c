@@ -111,6 +111,37 @@ CASE(an_unsealed_region_starts_nothing) {
     CHECK_EQ(spawn(request("app:probe")), E_SEALED);
 }
 
+CASE(a_region_half_emptied_starts_nothing) {
+    sealed_region();
+    regions[WORK_REGION].wiping = true;
+    CHECK_EQ(spawn(request("app:probe")), E_SEALED);
+}
+
+CASE(an_app_is_not_given_what_was_revoked_before_it_started) {
+    sealed_region();
+    uint64_t handle = spawned("app:probe");
+    CHECK_EQ(sys(proc(SERVER), SYS_CAP_REVOKE, H_SERVER_OWN, GIFT_BADGE + MIDDLE), E_OK);
+    CHECK_EQ(reg(proc(SERVER), 1), 2); /* the spawner's own and the app's to be */
+    CHECK_EQ(steps(handle, SUP_RESUME), E_OK);
+    CHECK(cap_at(proc(APP), HANDLE_BOOT + 2) == 0);
+    CHECK_EQ(count_caps(OBJ_ENDPOINT, SERVER_ENDPOINT), 1 + SYSTEM_PROCESSES - 1 + 3); /* RECV, plain ones, others' gifts */
+}
+
+CASE(what_a_dead_spawner_left_makes_room_for_the_next) {
+    sealed_region();
+    for (uint32_t i = 0; i < LIMIT_APP_SLOTS; i++) {
+        char name[] = "app:0";
+        name[4] = (char)('0' + i);
+        spawned(name);
+    }
+    restart(MIDDLE);
+    uint32_t status;
+    do status = spawn(request("app:0")); while (status == E_AGAIN);
+    CHECK_EQ(status, E_OK);
+    CHECK_EQ(proc(APP)->state, STATE_SUSPENDED);
+    check_frames();
+}
+
 CASE(one_name_is_one_app) {
     sealed_region();
     uint64_t handle = spawned("app:probe");

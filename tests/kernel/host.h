@@ -17,14 +17,14 @@ enum { ROOT, CLIENT, TWIN, LOW, MIDDLE, SERVER, SYSTEM_PROCESSES, APP = SYSTEM_P
 enum { MIDDLE_ENDPOINT, SERVER_ENDPOINT };
 enum { WORK_REGION, GIFT_REGION };
 enum { BADGE_STEP = 0x100, GIFT_BADGE = 0x6000 }; /* badge of process i at endpoint e: (e + 1) * BADGE_STEP + i */
-enum { TEST_BUDGET = 500000, TEST_SHARE = 200, DMA_BYTES = 2 * 4096, VIRTIO_RNG = 4, TEST_FEATURE = 5 };
+enum { TEST_BUDGET = 500000, TEST_SHARE = 200, DMA_BYTES = 2 * 4096, VIRTIO_RNG = 4, TEST_FEATURE = 5, QUEUES = 2 };
 
 /* Handles at boot; whoever lacks an object has another one in that slot, see image.c. */
 enum {
     H_CONSOLE = HANDLE_BOOT, H_NOTE, H_MIDDLE, H_SERVER, H_GIFT, H_GIFT_REGION,
     H_OWN = H_MIDDLE,                       /* MIDDLE */
     H_SPAWN = H_GIFT_REGION + 1, H_REGION,  /* MIDDLE */
-    H_SERVER_OWN = H_MIDDLE, H_DEVICE, H_QUEUE, H_DMA, H_IRQ, /* SERVER */
+    H_SERVER_OWN = H_MIDDLE, H_DEVICE, H_QUEUE, H_DMA, H_IRQ, H_QUEUE_1, /* SERVER */
     H_SYSTEM = H_GIFT, H_SUPERVISE_CLIENT,  /* ROOT: then one for each process in order */
 };
 
@@ -116,18 +116,21 @@ extern uint32_t host_exit_code;
 
 /* --- the virtio device (virtio.c) --- */
 
+struct host_queue { uint32_t ready, size, notified, seen, pending; uint64_t descriptors, available, used; }; /* pending: bit per buffer */
 extern struct host_device {
     bool present, twice, stuck; /* stuck: does not reset */
-    uint32_t version, status, features[2], driver_features[2], features_sel, queue_ready, queue_num, queue_max, notified;
-    uint32_t features_sel_read, interrupt_status;
-    uint64_t descriptors, available, used;
+    uint32_t version, status, features[2], driver_features[2], features_sel, features_sel_read, interrupt_status;
+    uint32_t queue_sel, queue_max;
+    struct host_queue queues[QUEUES];
     bool broke_fence;           /* a register was written that only the kernel may write, or in a wrong state */
 } device_model;
 uint64_t virtio_read(uint64_t offset);
 void virtio_write(uint64_t offset, uint64_t value);
-void virtio_complete(uint32_t id, uint32_t bytes);            /* as the device says */
-void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with); /* honestly: fills what was posted */
-void driver_up(void);           /* SERVER takes the device to DRIVER_OK with its queue set up */
+void virtio_complete_on(uint32_t queue, uint32_t id, uint32_t bytes);                  /* as the device says */
+void virtio_answer_on(uint32_t queue, uint32_t buffer, uint32_t bytes, uint8_t with); /* honestly: fills what was posted */
+void virtio_complete(uint32_t id, uint32_t bytes);                  /* on the first queue */
+void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with);
+void driver_up(void);           /* SERVER takes the device to DRIVER_OK with its queues set up */
 extern uint32_t host_irq_pending;
 
 /* --- cases --- */

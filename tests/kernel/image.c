@@ -36,6 +36,7 @@ static const struct image_cap middle_caps[] = {
 static const struct image_cap server_caps[] = {
     CONSOLE_AND_NOTE(SERVER), {OBJ_ENDPOINT, RIGHT_RECV | RIGHT_GRANT, SERVER_ENDPOINT, 0},
     {OBJ_DEVICE, RIGHT_USE, 0, 0}, {OBJ_QUEUE, RIGHT_USE, 0, 0}, {OBJ_DMA, RIGHT_USE, 0, 0}, {OBJ_IRQ, RIGHT_USE, 0, 0},
+    {OBJ_QUEUE, RIGHT_USE, 1, 0},
 };
 
 #define ROW(name, number, capabilities) \
@@ -53,7 +54,7 @@ static const struct image_process rows[] = {
 };
 
 static const struct image_endpoint owners[] = {[MIDDLE_ENDPOINT] = {MIDDLE}, [SERVER_ENDPOINT] = {SERVER}};
-static const struct image_device windows[] = {{VIRTIO_RNG, SERVER, 1, 0, DMA_BYTES / 4096, 1ull << TEST_FEATURE}};
+static const struct image_device windows[] = {{VIRTIO_RNG, SERVER, QUEUES, 0, DMA_BYTES / 4096, 1ull << TEST_FEATURE}};
 static const struct image_region areas[] = {[WORK_REGION] = {MIDDLE, 3}, [GIFT_REGION] = {ROOT, 1}};
 
 const struct image image = {
@@ -66,7 +67,7 @@ const struct image image = {
     .endpoint_count = 2,
     .devices = windows,
     .device_count = 1,
-    .queue_count = 1,
+    .queue_count = QUEUES,
     .regions = areas,
     .region_count = 2,
     .app_program = &program,

@@ -7,8 +7,11 @@
 struct host_device device_model = {.present = true, .version = 2, .queue_max = 1024, .features = {1u << TEST_FEATURE | 1u << 28 | 1u << 29, 5}};
 
 struct descriptor { uint64_t address; uint32_t length; uint16_t flags, next; };
+struct available { uint16_t flags, index, ring[LIMIT_QUEUE_SIZE]; };
 struct used { uint16_t flags, index; struct { uint32_t id, length; } ring[LIMIT_QUEUE_SIZE]; };
 enum { NEXT = 1, WRITE = 2 };
+
+static struct host_queue *selected(struct host_device *d) { return &d->queues[d->queue_sel % QUEUES]; }
 
 uint64_t virtio_read(uint64_t offset) {
     struct host_device *d = &device_model;
@@ -18,7 +21,7 @@ uint64_t virtio_read(uint64_t offset) {
     case VIRTIO_REG_DEVICE_ID: return VIRTIO_RNG;
     case VIRTIO_REG_DEVICE_FEATURES: return d->features[d->features_sel_read & 1];
     case VIRTIO_REG_QUEUE_NUM_MAX: return d->queue_max;
-    case VIRTIO_REG_QUEUE_READY: return d->queue_ready;
+    case VIRTIO_REG_QUEUE_READY: return selected(d)->ready;
     case VIRTIO_REG_INTERRUPT_STATUS: return d->interrupt_status;
     case VIRTIO_REG_STATUS: return d->status;
     default: return 0;
@@ -29,8 +32,8 @@ static void write_status(struct host_device *d, uint32_t value) {
     if (value == 0 && d->stuck) return;
     d->status = value;
     if (value) return;
-    d->queue_ready = d->queue_num = d->driver_features[0] = d->driver_features[1] = 0;
-    d->descriptors = d->available = d->used = 0;
+    d->driver_features[0] = d->driver_features[1] = 0;
+    for (uint32_t i = 0; i < QUEUES; i++) d->queues[i] = (struct host_queue){.notified = d->queues[i].notified};
 }
 
 static void write_features(struct host_device *d, uint32_t value) {
@@ -46,26 +49,27 @@ static void write_half(uint64_t *address, bool high, uint64_t value) {
 
 void virtio_write(uint64_t offset, uint64_t value) {
     struct host_device *d = &device_model;
-    if (offset >= VIRTIO_REG_QUEUE_DESC && offset < VIRTIO_REG_QUEUE_DEVICE + 8 && d->queue_ready) d->broke_fence = true;
+    struct host_queue *q = selected(d);
+    if (offset >= VIRTIO_REG_QUEUE_DESC && offset < VIRTIO_REG_QUEUE_DEVICE + 8 && q->ready) d->broke_fence = true;
     switch (offset) {
     case VIRTIO_REG_STATUS: write_status(d, (uint32_t)value); break;
     case VIRTIO_REG_DRIVER_FEATURES: write_features(d, (uint32_t)value); break;
     case VIRTIO_REG_DRIVER_FEATURES_SEL: d->features_sel = (uint32_t)value; break;
     case VIRTIO_REG_DEVICE_FEATURES_SEL: d->features_sel_read = (uint32_t)value; break;
-    case VIRTIO_REG_QUEUE_SEL: if (value != 0) d->broke_fence = true; break;
-    case VIRTIO_REG_QUEUE_NUM: d->queue_num = (uint32_t)value; break;
-    case VIRTIO_REG_QUEUE_READY: d->queue_ready = (uint32_t)value; break;
-    case VIRTIO_REG_QUEUE_NOTIFY: d->notified++; break;
+    case VIRTIO_REG_QUEUE_SEL: d->queue_sel = (uint32_t)value; if (value >= QUEUES) d->broke_fence = true; break;
+    case VIRTIO_REG_QUEUE_NUM: q->size = (uint32_t)value; break;
+    case VIRTIO_REG_QUEUE_READY: q->ready = (uint32_t)value; break;
+    case VIRTIO_REG_QUEUE_NOTIFY: d->queues[value % QUEUES].notified++; break;
     case VIRTIO_REG_INTERRUPT_ACK: d->interrupt_status &= ~(uint32_t)value; break;
-    case VIRTIO_REG_QUEUE_DESC: case VIRTIO_REG_QUEUE_DESC + 4: write_half(&d->descriptors, offset & 4, value); break;
-    case VIRTIO_REG_QUEUE_DRIVER: case VIRTIO_REG_QUEUE_DRIVER + 4: write_half(&d->available, offset & 4, value); break;
-    case VIRTIO_REG_QUEUE_DEVICE: case VIRTIO_REG_QUEUE_DEVICE + 4: write_half(&d->used, offset & 4, value); break;
+    case VIRTIO_REG_QUEUE_DESC: case VIRTIO_REG_QUEUE_DESC + 4: write_half(&q->descriptors, offset & 4, value); break;
+    case VIRTIO_REG_QUEUE_DRIVER: case VIRTIO_REG_QUEUE_DRIVER + 4: write_half(&q->available, offset & 4, value); break;
+    case VIRTIO_REG_QUEUE_DEVICE: case VIRTIO_REG_QUEUE_DEVICE + 4: write_half(&q->used, offset & 4, value); break;
     default: d->broke_fence = true;
     }
 }
 
-void virtio_complete(uint32_t id, uint32_t bytes) {
-    struct used *used = (struct used *)device_model.used;
+void virtio_complete_on(uint32_t queue, uint32_t id, uint32_t bytes) {
+    struct used *used = (struct used *)device_model.queues[queue].used;
     CHECK(used != 0);
     used->ring[used->index % LIMIT_QUEUE_SIZE].id = id;
     used->ring[used->index % LIMIT_QUEUE_SIZE].length = bytes;
@@ -73,8 +77,25 @@ void virtio_complete(uint32_t id, uint32_t bytes) {
     device_model.interrupt_status = 1;
 }
 
-void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with) {
-    struct descriptor *table = (struct descriptor *)device_model.descriptors;
+void virtio_complete(uint32_t id, uint32_t bytes) { virtio_complete_on(0, id, bytes); }
+
+/* What the driver's side has made available since the device last looked. */
+static void look(struct host_queue *q) {
+    const struct available *available = (const struct available *)q->available;
+    CHECK(q->notified > 0);
+    for (; (uint16_t)q->seen != available->index; q->seen++) {
+        uint32_t head = available->ring[q->seen % LIMIT_QUEUE_SIZE];
+        CHECK(head % LIMIT_QUEUE_SEGMENTS == 0 && head < LIMIT_QUEUE_SIZE);
+        q->pending |= 1u << head / LIMIT_QUEUE_SEGMENTS;
+    }
+}
+
+void virtio_answer_on(uint32_t queue, uint32_t buffer, uint32_t bytes, uint8_t with) {
+    struct host_queue *q = &device_model.queues[queue];
+    look(q);
+    CHECK(q->pending >> buffer & 1);
+    q->pending &= ~(1u << buffer);
+    struct descriptor *table = (struct descriptor *)device_model.queues[queue].descriptors;
     uint32_t left = bytes;
     for (struct descriptor *d = &table[buffer * LIMIT_QUEUE_SEGMENTS];; d = &table[d->next]) {
         uint32_t n = d->flags & WRITE ? (left < d->length ? left : d->length) : 0;
@@ -85,8 +106,10 @@ void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with) {
         if (!(d->flags & NEXT)) break;
     }
     CHECK_EQ(left, 0);
-    virtio_complete(buffer * LIMIT_QUEUE_SEGMENTS, bytes);
+    virtio_complete_on(queue, buffer * LIMIT_QUEUE_SEGMENTS, bytes);
 }
+
+void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with) { virtio_answer_on(0, buffer, bytes, with); }
 
 void driver_up(void) {
     struct process *p = proc(SERVER);
@@ -98,7 +121,11 @@ void driver_up(void) {
             CHECK_EQ(sys(p, SYS_DEVICE_WRITE, H_DEVICE, VIRTIO_REG_DRIVER_FEATURES_SEL, 1), E_OK);
             CHECK_EQ(sys(p, SYS_DEVICE_WRITE, H_DEVICE, VIRTIO_REG_DRIVER_FEATURES, 1), E_OK);
         }
-        if (steps[i] == VIRTIO_STATUS_DRIVER_OK) CHECK_EQ(sys(p, SYS_QUEUE_SETUP, H_QUEUE), E_OK);
+        if (steps[i] == VIRTIO_STATUS_DRIVER_OK) {
+            CHECK_EQ(sys(p, SYS_QUEUE_SETUP, H_QUEUE), E_OK);
+            CHECK_EQ(reg(p, 1), LIMIT_QUEUE_SIZE);
+            CHECK_EQ(sys(p, SYS_QUEUE_SETUP, H_QUEUE_1), E_OK);
+        }
         status |= steps[i];
         CHECK_EQ(sys(p, SYS_DEVICE_WRITE, H_DEVICE, VIRTIO_REG_STATUS, status), E_OK);
     }
