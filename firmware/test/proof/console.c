@@ -8,7 +8,7 @@
 #include "help.h"
 #include "holder.h"
 
-enum { FLOOD = 300, LONGEST = LIMIT_WRITE_BYTES, HELD_PROBES = 40, TOKEN = 16 };
+enum { FLOOD = 20000, REFUSALS = 50, LONGEST = LIMIT_WRITE_BYTES, HELD_PROBES = 40, TOKEN = 16 };
 
 static void put_token(char *to) {
     for (uint32_t i = 0; i < TOKEN; i++) to[i] = "0123456789abcdef"[told.token >> (60 - 4 * i) & 15];
@@ -55,15 +55,14 @@ static uint64_t write_long(uint32_t arg, bool right) {
     return nexus_console_write(CAP_CONSOLE, text, right ? TOKEN : LONGEST);
 }
 
-/* The last status that was not good; each refused line is counted in `data`. */
-static uint64_t write_often(const char *text, uint32_t bytes, uint32_t times) {
-    uint64_t last = E_OK;
-    while (times--) {
-        uint64_t status = nexus_console_write(CAP_CONSOLE, text, bytes);
+/* Until so many lines were refused, which `data` counts. The host has stopped reading, so that comes. */
+static uint64_t write_often(const char *text, uint32_t bytes) {
+    uint64_t status = E_OK;
+    for (uint32_t i = 0; i < FLOOD && done_data < REFUSALS; i++) {
+        status = nexus_console_write(CAP_CONSOLE, text, bytes);
         done_data += status == E_FULL;
-        if (status != E_OK) last = status;
     }
-    return last;
+    return status;
 }
 
 /* Once, as soon as what was written before is out. */
@@ -76,35 +75,35 @@ static uint64_t write_patiently(const char *text, uint32_t bytes) {
     return status;
 }
 
-/* More than the quota holds, as fast as it goes; `data`: how many lines were refused. */
+/* More than the quota holds, as fast as it goes. */
 static uint64_t flood(uint32_t arg, bool right) {
     (void)arg;
+    if (probe(0) != E_OK) return UNLIKE;
     char text[LIMIT_LINE_BYTES];
     memset(text, 'f', sizeof text);
     put_token(text);
-    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text, FLOOD);
+    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text);
 }
 
 /* Every byte is written as four: the quota counts what goes out, not what came in. */
 static uint64_t flood_escaped(uint32_t arg, bool right) {
     (void)arg;
+    if (probe(0) != E_OK) return UNLIKE;
     char text[LONGEST];
     memset(text, '\n', sizeof text);
     put_token(text);
-    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text, FLOOD / 4);
+    return right ? write_patiently(text, TOKEN) : write_often(text, sizeof text);
 }
 
-/* --- the host stops reading --- */
-
-/* It has stopped when the probe is answered. Nobody may wait for it: the calls after the flood show how long they take. */
+/* Nobody may wait for it: the calls after the flood show how long they take. */
 static uint64_t flood_held(uint32_t arg, bool right) {
-    if (probe(0) != E_OK) return UNLIKE;
     uint64_t refused = flood(arg, right), begun = nexus_time();
     for (uint32_t i = 0; i < HELD_PROBES; i++)
         if (probe(i) != E_OK) return UNLIKE;
     return nexus_time() - begun < 100 * MS ? refused : UNLIKE;
 }
 
+/* The host stops reading before the first probe is answered. */
 static void let_host_hold(uint32_t arg, bool right) {
     (void)arg;
     if (seen.probes != 1 || seen.measured) return;
@@ -133,8 +132,8 @@ static const struct proof_case cases[] = {
     FORGE("marker", 0), FORGE("newline", 1), FORGE("carriage_return", 2), FORGE("last_line", 3), FORGE("escape", 4), FORGE("backspace", 5),
     FORGE("backslash", 6), FORGE("nul", 7), FORGE("high_bytes", 8),
     {.name = "console.continued", .attack = write_long},
-    {.name = "console.flood", .attack = flood},
-    {.name = "console.flood_escaped", .attack = flood_escaped},
+    {.name = "console.flood", .attack = flood, .poll = let_host_hold},
+    {.name = "console.flood_escaped", .attack = flood_escaped, .poll = let_host_hold},
     {.name = "console.held", .attack = flood_held, .poll = let_host_hold, .effect = went_on},
     LABEL("label_colon", 0), LABEL("label_newline", 1), LABEL("label_bar", 2),
 };

@@ -5,9 +5,12 @@ Owned by the session. A thread reads all the time, so that the machine never wai
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import socket
+import struct
+import termios
 import threading
 import time
 from collections import deque
@@ -107,6 +110,10 @@ class Console:
     def hold(self, on: bool) -> None:
         """Stop reading, as a host would that hangs; the machine must not care."""
         self._ask(lambda: self._hold(on))
+
+    def unread(self) -> int:
+        """Bytes that have come while it is held."""
+        return int(struct.unpack("i", fcntl.ioctl(self._uart, termios.FIONREAD, bytes(4)))[0])
 
     def cut(self) -> int:
         """With the machine paused: take all it has printed, end the line, and tell the index of the next one."""

@@ -4,6 +4,7 @@ back what is wrong, or nothing. Called by machine/proof.py with the guest standi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nexus.contract.load import Contract
-from nexus.errors import MachineError
+from nexus.errors import MachineError, NexusError
 from nexus.machine.kernelview import KernelView
 from nexus.machine.machinestate import MachineState
 from nexus.machine.qtest import Qtest
@@ -24,7 +25,8 @@ RAM_BASE = 0x8000_0000
 PAGE = 4096
 BLOCK = 8
 STREAM_BYTES = 32 << 10
-HOLD_SECONDS = 0.3
+HOLD_SECONDS = 5.0
+STILL_SECONDS = 0.25
 FEED_SECONDS = 0.05
 REPEATS = 8
 USED_OFFSET = 2048  # in the kernel's ring frame (firmware/kernel/queue.c)
@@ -99,8 +101,18 @@ class Looks:
     def _hold(self) -> str:
         """Stop reading; the guest must not wait for that to end."""
         self.session.console.hold(True)
-        threading.Timer(HOLD_SECONDS, self.session.console.hold, (False,)).start()
+        threading.Thread(target=self._release, name="nexus-release", daemon=True).start()
         return ""
+
+    def _release(self) -> None:
+        """Go on once nothing more comes: then QEMU's end of the socket is full, and the guest's device with it."""
+        console, end = self.session.console, time.monotonic() + HOLD_SECONDS
+        before = -1
+        while time.monotonic() < end and (now := console.unread()) != before:
+            before = now
+            time.sleep(STILL_SECONDS)
+        with contextlib.suppress(NexusError):  # the machine may have ended meanwhile
+            console.hold(False)
 
     # --- the device ---
 
