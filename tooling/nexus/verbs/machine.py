@@ -134,21 +134,33 @@ def test_os(
     return result.verdict.failure.exit_code if result.verdict.failure else errors.EXIT_OK
 
 
-@click.command("test-kernel", context_settings={"ignore_unknown_options": True})
-@click.option("--junit", metavar="FILE", help="The results as JUnit XML.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test_kernel(junit: str | None, arguments: tuple[str, ...]) -> int:
-    """Boot the kernel proof image and judge every attack on the kernel; takes pytest's options."""
-    import pytest
+@click.command("test-kernel")
+@json_option
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The results as JUnit XML."
+)
+@click.option("--timeout", metavar="TIME", help="How long the whole proof may take; default 120 s.")
+@click.option("--no-build", is_flag=True, help="Refuse a stale image instead of building.")
+def test_kernel(json_to: str | None, junit: Path | None, timeout: str | None, no_build: bool) -> int:
+    """Boot the kernel proof image and judge every attack on the kernel."""
+    from nexus.machine import proof
+    from nexus.machine.target import prepare
+    from nexus.verdict import proofreport
 
-    tests = sorted((find_root() / "tests" / "os").glob("test_kernel*.py"))
-    if not tests:
-        raise errors.SetupError("tests/os holds no kernel proof")
-    report = [f"--junitxml={junit}"] if junit else []
-    found = pytest.main(["-q", f"--rootdir={find_root()}", *report, *map(str, tests), *arguments])
-    if found == pytest.ExitCode.INTERRUPTED:
-        return errors.EXIT_INTERRUPTED
-    return errors.EXIT_OK if found == pytest.ExitCode.OK else errors.VerdictError.exit_code
+    _end_on_sigterm()
+    root = find_root()
+    contract = load_contract(contract_dir(root))
+    say = _speaker(json_to)
+    target = prepare(root, proof.SYSTEM, build=not no_build, progress=_progress)
+    runner = proof.Runner(root, target, contract, _seconds(timeout, "--timeout") or proof.DEFAULT_SECONDS)
+    done = runner.run(lambda name, passed: None if passed else say(f"  {name}: not refused as it has to be"))
+    outcome = done.outcome
+    say(done.block or proofreport.pass_line(outcome))
+    if json_to is not None:
+        _write(json.dumps(proofreport.to_json(outcome), indent=2) + "\n", json_to)
+    if junit is not None:
+        junit.write_text(proofreport.to_junit(outcome, done.block), encoding="utf-8")
+    return errors.VerdictError.exit_code if outcome.failure else errors.EXIT_OK
 
 
 def _run_detached(
