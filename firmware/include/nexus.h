@@ -126,6 +126,11 @@ static inline uint64_t nexus_console_write(uint64_t console, const void *text, s
     return nexus_ecall(SYS_CONSOLE_WRITE, console, (uintptr_t)text, bytes, 0, 0, 0).a0;
 }
 
+/* Whether the host can know the entropy of this run; valid from the first instruction on, and nobody else can change it. */
+static inline bool nexus_test_entropy(void) {
+    return *(const volatile uint64_t *)(VA_IPC + IPC_LAUNCH_FLAGS) & FLAG_TEST_ENTROPY;
+}
+
 /* ---- Capabilities ---- */
 
 static inline uint64_t nexus_cap_drop(uint64_t handle) { return nexus_ecall(SYS_CAP_DROP, handle, 0, 0, 0, 0, 0).a0; }

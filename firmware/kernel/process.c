@@ -188,6 +188,7 @@ status_t process_load_step(struct process *p) {
             p->behalf_slot = NO_SLOT;
             give_boot_caps(p);
             set_registers(p);
+            *(uint64_t *)(p->ipc + IPC_LAUNCH_FLAGS) = launch_flags() & FLAG_TEST_ENTROPY;
             if (p->kind == KIND_APP) map_sync_code();
             return E_OK;
         }
