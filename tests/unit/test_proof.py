@@ -37,7 +37,9 @@ def ran(name: str, right: bool, **facts: object) -> Ran:
         frames=0,
         token=TOKEN,
         data=0xAABB if right and expected.by in ("entropy", "fence") else 5 if right and expected.by == "forged" else 0,
-        lines=(f"kernel: fault label=attacker cause={ending.cause} value={ending.low:016x} pc={0:016x}",),
+        lines=(
+            f"kernel: fault label={'equal' if right else 'attacker'} cause={ending.cause} value={ending.low:016x} pc={0:016x}",
+        ),
         looks=((expected.by, ""),) if expected.by in ("fence", "feed", "token") else (),
     )
     return replace(found, **facts)  # type: ignore[arg-type]
@@ -197,6 +199,18 @@ def test_attack_that_is_not_refused_fails(facts: dict[str, object], code: str) -
 def test_twin_that_is_not_served_fails(facts: dict[str, object], code: str) -> None:
     assert wrong(ran("call.absent", True)) == ""
     assert wrong(ran("call.absent", True, **facts)) == code
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("kernel: fault label=quiet cause=memory", ""),
+        (f"kernel: fault label=quiet cause=memory value={0:016x} pc={0:016x}", "unconfirmed"),
+        ("kernel: fault label=attacker cause=memory", "unconfirmed"),
+    ],
+)
+def test_quiet_fault_is_told_without_its_place(line: str, code: str) -> None:
+    assert wrong(ran("life.quiet_fault", False, lines=(line,))) == code
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.by in ("entropy", "fence")])

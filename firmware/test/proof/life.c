@@ -1,6 +1,6 @@
 /*
  * What one life of a process leaves to the next: nothing, but for the region that its row keeps. The judge restarts the attacker
- * in the middle of a run, and the second life tells what it finds.
+ * in the middle of a run, and the second life tells what it finds. And what the end of a quiet_fault process tells: its cause alone.
  */
 #include "attacker.h"
 #include "effects.h"
@@ -54,7 +54,19 @@ static int64_t found(uint32_t arg, bool right) {
     return right ? seen.data == seen.token : (int64_t)seen.data;
 }
 
+/* Where a secret was touched, and by what code, is nobody's business. The twin's row does not ask for that. */
+static uint64_t fault_with_secret(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return *(volatile uint8_t *)0x80000000;
+}
+
+static int64_t place_told(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return seen.end.pc != 0 && seen.end.value != 0;
+}
+
 static const struct proof_case cases[] = {
+    {.name = "life.quiet_fault", .attack = fault_with_secret, .who = WHO_QUIET, .twin_who = WHO_EQUAL, .effect = place_told},
     {.name = "life.traces", .attack = live_twice, .poll = restart_on_probe, .effect = found},
 };
 const struct proof_group life_group = {cases, COUNT(cases)};

@@ -16,7 +16,7 @@ enum { SOON = 5 * MS, PATIENCE = 1000 * MS };
 #define HANDLE_STEP (1u << HANDLE_SLOT_BITS) /* from one generation of a slot to the next */
 
 /* Who takes part. The order is that of the judge's table of supervise handles. */
-enum who { WHO_ATTACKER, WHO_EQUAL, WHO_CLIENT, WHO_HOLDER, WHO_PYTHON, WHO_VICTIM, WHO_DEEP, WHO_COUNT, WHO_APP, WHO_NOBODY = 0xff };
+enum who { WHO_ATTACKER, WHO_EQUAL, WHO_CLIENT, WHO_HOLDER, WHO_PYTHON, WHO_QUIET, WHO_VICTIM, WHO_DEEP, WHO_COUNT, WHO_APP, WHO_NOBODY = 0xff };
 
 /*
  * One case. `attack` runs twice in a process of its own, first without the right, then (right = true) with it, and its

@@ -20,7 +20,8 @@ CASE = re.compile(
     r"slots=(-?\d+) frames=(-?\d+) token=([0-9a-f]+) data=([0-9a-f]+)"
 )
 END = re.compile(r"end cases=(\d+) slots=(\d+)/(\d+) frames=(\d+)/(\d+)")
-FAULT = re.compile(r"fault label=(\S+) cause=([a-z]+) value=([0-9a-f]{16}) pc=([0-9a-f]{16})")
+FAULT = re.compile(r"fault label=(\S+) cause=([a-z]+)(?: value=([0-9a-f]{16}) pc=[0-9a-f]{16})?")
+QUIET = "quiet"  # the label whose faults are told without value and pc
 EFFECTS = ("console", "entropy", "fence", "forged", "feed", "token")
 JUDGE = "judge"
 PAGE = 4096
@@ -195,7 +196,11 @@ def judge_run(run: Ran, expected: Expected, entropy: Mapping[int, int]) -> Probl
 
 def _told_by_kernel(run: Ran) -> bool:
     told = [FAULT.fullmatch(line.removeprefix("kernel: ")) for line in run.lines if line.startswith("kernel: ")]
-    return any(fault and fault[2] == run.cause and int(fault[3], 16) == run.value for fault in told)
+    return any(fault and fault[2] == run.cause and _value_told(fault, run.value) for fault in told)
+
+
+def _value_told(fault: re.Match[str], value: int) -> bool:
+    return fault[3] is None if fault[1] == QUIET else fault[3] is not None and int(fault[3], 16) == value
 
 
 def _effect(run: Ran, by: str, entropy: Mapping[int, int]) -> tuple[str, str] | None:
