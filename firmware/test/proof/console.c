@@ -103,12 +103,34 @@ static uint64_t flood_held(uint32_t arg, bool right) {
     return nexus_time() - begun < 100 * MS ? refused : UNLIKE;
 }
 
+/* What one process floods is its own quota: another one still gets its line in. */
+static uint64_t flood_beside(uint32_t arg, bool right) {
+    uint64_t status = flood(arg, right);
+    return probe(1) == E_OK ? status : UNLIKE;
+}
+
+static uint64_t help_write_once(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return nexus_console_write(CAP_CONSOLE, "beside", 6);
+}
+
 /* The host stops reading before the first probe is answered. */
 static void let_host_hold(uint32_t arg, bool right) {
     (void)arg;
     if (seen.probes != 1 || seen.measured) return;
     seen.measured = 1;
     if (!right) let_host_look("hold");
+}
+
+static void hold_then_write(uint32_t arg, bool right) {
+    let_host_hold(arg, right);
+    if (seen.probes != 2 || seen.measured != 1) return;
+    seen.measured = 2;
+    (void)restart(WHO_EQUAL);
+}
+
+static int64_t other_refused(uint32_t arg, bool right) {
+    return helper_succeeded(arg, right) ? right : -1;
 }
 
 /* The calls went on, and the refused lines were counted. */
@@ -135,6 +157,8 @@ static const struct proof_case cases[] = {
     {.name = "console.flood", .attack = flood, .poll = let_host_hold},
     {.name = "console.flood_escaped", .attack = flood_escaped, .poll = let_host_hold},
     {.name = "console.held", .attack = flood_held, .poll = let_host_hold, .effect = went_on},
+    {.name = "console.flood_beside", .attack = flood_beside, .helper = WHO_EQUAL, .help = help_write_once, .poll = hold_then_write,
+     .effect = other_refused},
     LABEL("label_colon", 0), LABEL("label_newline", 1), LABEL("label_bar", 2),
 };
 const struct proof_group console_group = {cases, COUNT(cases)};

@@ -169,6 +169,18 @@ uint64_t judge_notify(uint64_t handle) { return nexus_notify(handle); }
 
 /* --- the servers --- */
 
+static uint64_t order(uint64_t server, uint32_t op, uint32_t number);
+
+/* Whether the token lies in the judge's own page, behind any answer's length, when the victim has answered. */
+bool victim_answers_beyond(uint32_t op) {
+    volatile uint64_t *behind = (volatile uint64_t *)(NEXUS_BUFFER + BEHIND_MESSAGE);
+    *behind = 0;
+    (void)order(CAP_READY_VICTIM, op, 0);
+    bool found = *behind == seen.token;
+    *behind = 0;
+    return found;
+}
+
 /* RESTARTED is told once for each life of the server. */
 static uint64_t order(uint64_t server, uint32_t op, uint32_t number) {
     uint64_t word, status;

@@ -187,6 +187,37 @@ static int64_t client_told_at_once(uint32_t arg, bool right) {
     return told_so && nexus_time() < seen.begun + PATIENCE / 2 ? 0 : -1;
 }
 
+/* --- exactly the bytes that the message has --- */
+
+/* The page is full of what is nobody's business; the message is short. The twin sends all of it. */
+static uint64_t send_short(uint32_t arg, bool right) {
+    (void)arg;
+    uint64_t word;
+    for (uint32_t at = 0; at < IPC_DATA_BYTES; at += sizeof(uint64_t)) *(volatile uint64_t *)(NEXUS_BUFFER + at) = told.token;
+    outgoing()->op = OP_PROBE;
+    uint32_t bytes = right ? IPC_DATA_BYTES : sizeof(struct message);
+    return nexus_call(judge_handle, nexus_word(bytes, 0, 0), deadline_in(PATIENCE), 0, &word);
+}
+
+static int64_t arrived_beyond(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return seen.beyond;
+}
+
+/* The victim's page is full of it; the judge asks for a short answer, or (twin) for all. */
+static uint64_t leave_with_victim(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    uint64_t word;
+    for (uint32_t at = 0; at < IPC_DATA_BYTES; at += sizeof(uint64_t)) *(volatile uint64_t *)(NEXUS_BUFFER + at) = told.token;
+    outgoing()->op = SERVE_COUNT;
+    return nexus_call(CAP_VICTIM, nexus_word(IPC_DATA_BYTES, 0, 0), deadline_in(PATIENCE), 0, &word);
+}
+
+static int64_t answered_beyond(uint32_t arg, bool right) {
+    (void)arg;
+    return victim_answers_beyond(right ? SERVE_ECHO : SERVE_REPORT);
+}
+
 #define CLIENT(function) .helper = WHO_CLIENT, .help = function
 static const struct proof_case cases[] = {
     {.name = "rank.self", .attack = call_self, .effect = probes_made},
@@ -204,6 +235,8 @@ static const struct proof_case cases[] = {
     {.name = "peer.caller_dies_served", .attack = be_held, .poll = kill_attacker_or_answer, .effect = answer_late},
     {.name = "peer.restarted", .attack = call_restarted, .arg = 0, .poll = restart_on_probe, .effect = victim_counted},
     {.name = "peer.restarted_each", .attack = call_restarted, .arg = 1, .poll = restart_on_probe, .effect = victim_counted},
+    {.name = "peer.message_residue", .attack = send_short, .effect = arrived_beyond},
+    {.name = "peer.answer_residue", .attack = leave_with_victim, .effect = answered_beyond},
     {.name = "peer.dies_serving", .attack = die_serving, CLIENT(help_one_call), .effect = client_told_at_once},
 };
 const struct proof_group peer_group = {cases, COUNT(cases)};

@@ -27,6 +27,7 @@ MEANING = (
     (ValueError, contract.E_BAD_ARGUMENT),
     (OverflowError, contract.E_BAD_ARGUMENT),
 )
+KINDS = tuple([kind for kind, _ in MEANING])
 
 
 def soon():
@@ -266,7 +267,7 @@ def attempt(order):
         attack(order)
     except kernel.Error as error:
         return error.args[0]
-    except Exception as error:  # noqa: BLE001  whatever it is, the judge is to hear of it
+    except KINDS as error:
         return meaning_of(error)
     return contract.E_OK
 
