@@ -18,6 +18,7 @@ CASE(a_driver_brings_its_device_up) {
     boot();
     driver_up();
     CHECK_EQ(device_model.status, ACK | DRIVER | FEATURES | GO);
+    CHECK_EQ(device_model.driver_features[1], 1);
     for (uint32_t n = 0; n < QUEUES; n++) {
         const struct host_queue *q = &device_model.queues[n];
         CHECK_EQ(q->ready, 1);
@@ -59,11 +60,29 @@ CASE(only_version_1_and_the_rows_features_are_accepted) {
     CHECK(!device_model.broke_fence);
 }
 
+CASE(both_halves_of_what_the_device_offers_can_be_looked_at) {
+    boot();
+    for (uint32_t half = 2; half-- > 0;) {
+        CHECK_EQ(write_reg(VIRTIO_REG_DEVICE_FEATURES_SEL, half), E_OK);
+        CHECK_EQ(device_model.features_sel_read, half);
+    }
+}
+
+CASE(a_device_left_running_is_reset_at_boot) {
+    device_model.status = ACK | DRIVER | FEATURES | GO;
+    device_model.queues[0].ready = 1;
+    boot();
+    CHECK_EQ(device_model.status, 0);
+    driver_up();
+}
+
 CASE(features_are_settled_once) {
     boot();
     driver_up();
     CHECK_EQ(write_reg(VIRTIO_REG_DRIVER_FEATURES, 1), E_BAD_ARGUMENT);
     CHECK(!device_model.broke_fence);
+    CHECK_EQ(write_reg(VIRTIO_REG_STATUS, 0), E_OK);
+    CHECK_EQ(write_reg(VIRTIO_REG_STATUS, ACK | DRIVER | FEATURES), E_BAD_ARGUMENT); /* a reset forgets them */
 }
 
 CASE(after_a_reset_the_selected_half_is_the_devices_too) {
@@ -281,6 +300,29 @@ CASE(a_dead_drivers_device_is_reset_and_its_window_wiped) {
     driver_up();
 }
 
+CASE(nobody_elses_death_touches_the_device) {
+    boot();
+    driver_up();
+    CHECK_EQ(post1(segment(0, 64, true)), E_OK);
+    memset(devices[0].dma, 0x77, DMA_BYTES);
+    kill_process(CLIENT);
+    kill_process(MIDDLE);
+    CHECK_EQ(device_model.status, ACK | DRIVER | FEATURES | GO);
+    CHECK_EQ(devices[0].dma[0], 0x77);
+    virtio_answer(0, 64, 0x12);
+    CHECK_EQ(take(), E_OK);
+}
+
+CASE(a_new_driver_is_not_blamed_for_the_old_ones_device) {
+    boot();
+    driver_up();
+    virtio_complete(0, 1);
+    CHECK_EQ(take(), E_BROKEN);
+    restart(SERVER);
+    CHECK_EQ(take(), E_STATE);
+    CHECK_EQ(write_reg(VIRTIO_REG_DRIVER_FEATURES_SEL, 1), E_OK);
+}
+
 CASE(a_device_that_does_not_reset_is_dead_and_its_window_quarantined) {
     boot();
     driver_up();
@@ -288,6 +330,8 @@ CASE(a_device_that_does_not_reset_is_dead_and_its_window_quarantined) {
     memset(devices[0].dma, 0x77, DMA_BYTES);
     kill_process(SERVER);
     CHECK(devices[0].dead);
+    console_drain();
+    CHECK(strstr(host_uart, "kernel: device id=4 dead: does not reset\n") != 0);
     CHECK_EQ(frame_of((uint64_t)devices[0].dma)->type, FRAME_QUARANTINE);
     CHECK_EQ(frame_of((uint64_t)devices[0].dma + DMA_BYTES - 1)->type, FRAME_QUARANTINE);
     CHECK_EQ(devices[0].dma[0], 0x77); /* the device may still write there: nobody else does */

@@ -166,11 +166,11 @@ static uint32_t free_region(struct process *p, uint64_t handle) {
 CASE(a_region_is_zero_at_first_and_then_what_was_written) {
     boot();
     struct process *p = proc(MIDDLE);
-    memset(regions[WORK_REGION].base, 0x99, 3 * PAGE_BYTES);
+    memset(regions[WORK_REGION].base, 0x99, WORK_PAGES * PAGE_BYTES);
     CHECK_EQ(map_region(p, H_REGION, 1), E_OK);
     CHECK_EQ(reg(p, 1), VA_REGION + WORK_REGION * VA_REGION_STRIDE);
-    CHECK_EQ(reg(p, 2), 3 * PAGE_BYTES);
-    for (uint32_t i = 0; i < 3 * PAGE_BYTES; i++) CHECK_EQ(user(p, VA_REGION + i)[0], 0);
+    CHECK_EQ(reg(p, 2), WORK_PAGES * PAGE_BYTES);
+    for (uint32_t i = 0; i < WORK_PAGES * PAGE_BYTES; i++) CHECK_EQ(user(p, VA_REGION + i)[0], 0);
     user(p, VA_REGION)[5] = 77;
     CHECK_EQ(map_region(p, H_REGION, 0), E_STATE);
     CHECK_EQ(sys(p, SYS_REGION_UNMAP, H_REGION), E_OK);
@@ -215,6 +215,44 @@ CASE(a_region_is_freed_by_its_owner_when_nobody_else_has_it) {
     CHECK_EQ(free_region(p, H_REGION), E_OK);
     CHECK_EQ(map_region(p, H_REGION, 1), E_OK);
     for (uint32_t i = 0; i < PAGE_BYTES; i++) CHECK_EQ(user(p, VA_REGION)[i], 0);
+}
+
+CASE(a_region_is_mapped_only_when_all_of_it_is_zero) {
+    boot();
+    struct process *p = proc(MIDDLE);
+    uint8_t *base = regions[WORK_REGION].base;
+    memset(base, 0x99, WORK_PAGES * PAGE_BYTES);
+    CHECK_EQ(sys(p, SYS_REGION_MAP, H_REGION, 1), E_AGAIN);
+    CHECK(map_find(p, VA_REGION, IMAGE_R) == 0);
+    CHECK(base[0] == 0 && base[WORK_PAGES * PAGE_BYTES - 1] == 0x99);
+    CHECK_EQ(sys(p, SYS_REGION_SEAL, H_REGION), E_STATE);
+    CHECK_EQ(sys(p, SYS_REGION_MAP, H_REGION, 1), E_OK);
+    for (uint32_t i = 0; i < WORK_PAGES * PAGE_BYTES; i++) CHECK_EQ(base[i], 0);
+}
+
+CASE(freeing_takes_the_owners_own_mapping_too) {
+    boot();
+    struct process *p = proc(MIDDLE);
+    CHECK_EQ(map_region(p, H_REGION, 1), E_OK);
+    memset(user(p, VA_REGION + 5 * PAGE_BYTES), 0x66, PAGE_BYTES);
+    CHECK_EQ(sys(p, SYS_REGION_FREE, H_REGION), E_AGAIN);
+    CHECK(map_find(p, VA_REGION, IMAGE_R) == 0);
+    CHECK_EQ(sys(p, SYS_REGION_SEAL, H_REGION), E_STATE);
+    CHECK_EQ(free_region(p, H_REGION), E_OK);
+    for (uint32_t i = 0; i < WORK_PAGES * PAGE_BYTES; i++) CHECK_EQ(regions[WORK_REGION].base[i], 0);
+}
+
+CASE(who_has_unmapped_a_region_does_not_hold_it) {
+    boot();
+    struct process *p = proc(MIDDLE), *other = proc(CLIENT);
+    uint32_t handle = give(other, OBJ_REGION, RIGHT_MAP_R | RIGHT_MAP_W, WORK_REGION, 0);
+    for (uint64_t write = 0; write < 2; write++) {
+        CHECK_EQ(map_region(other, handle, write), E_OK);
+        CHECK_EQ(sys(other, SYS_REGION_UNMAP, handle), E_OK);
+        CHECK_EQ(sys(other, SYS_REGION_UNMAP, handle), E_OK);
+    }
+    CHECK_EQ(sys(other, SYS_CAP_DROP, handle), E_OK);
+    CHECK_EQ(free_region(p, H_REGION), E_OK);
 }
 
 CASE(a_restarted_process_maps_no_region_of_its_old_life) {

@@ -94,7 +94,7 @@ CASE(a_wrong_request_makes_nothing) {
         case 4: r.share = 0; break;
         case 5: r.share = LIMIT_APP_SHARE + 1; break;
         case 6: r.romfs_bytes = 0; break;
-        case 7: r.romfs_bytes = 3 * PAGE_BYTES + 1; break;
+        case 7: r.romfs_bytes = WORK_PAGES * PAGE_BYTES + 1; break;
         case 8: r.romfs_offset = 8; break;
         case 9: r.romfs_offset = 0xfffff000; break;
         case 10: r.endpoint = H_SERVER; expected = E_BAD_RIGHT; break;

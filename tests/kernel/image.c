@@ -55,7 +55,7 @@ static const struct image_process rows[] = {
 
 static const struct image_endpoint owners[] = {[MIDDLE_ENDPOINT] = {MIDDLE}, [SERVER_ENDPOINT] = {SERVER}};
 static const struct image_device windows[] = {{VIRTIO_RNG, SERVER, QUEUES, 0, DMA_BYTES / 4096, 1ull << TEST_FEATURE}};
-static const struct image_region areas[] = {[WORK_REGION] = {MIDDLE, 3}, [GIFT_REGION] = {ROOT, 1}};
+static const struct image_region areas[] = {[WORK_REGION] = {MIDDLE, WORK_PAGES}, [GIFT_REGION] = {ROOT, 1}};
 
 const struct image image = {
     .ram_bytes = HOST_RAM_BYTES,
