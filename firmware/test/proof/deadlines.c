@@ -110,6 +110,31 @@ static uint64_t help_hurried(uint32_t arg, bool right) {
     return status;
 }
 
+/* Its own call waits behind the blocked victim while the client, whom it is for, dies. */
+static uint64_t pass_behalf_queued(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    const struct nexus_answer answer = {0};
+    struct nexus_delivery d;
+    uint64_t word;
+    if (nexus_recv(CAP_ENDPOINT, 0, deadline_in(PATIENCE), &d) != E_OK) return UNLIKE;
+    outgoing()->op = SERVE_COUNT;
+    uint64_t status = nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 0, 0), deadline_in(PATIENCE), d.reply, &word);
+    (void)nexus_reply(d.reply, &answer);
+    return status;
+}
+
+static uint64_t help_patiently(uint32_t arg, bool right) {
+    (void)right;
+    return help_hurried(arg, true);
+}
+
+static void kill_client_once(uint32_t arg, bool right) {
+    (void)arg;
+    if (right || seen.measured || !waits_in(WHO_ATTACKER, STATE_CALLING) || !seen.asked || !waits_in(WHO_CLIENT, STATE_CALLING)) return;
+    seen.measured = 1;
+    (void)kill(WHO_CLIENT);
+}
+
 static int64_t probes_for_client(uint32_t arg, bool right) {
     (void)arg, (void)right;
     return seen.probes;
@@ -127,6 +152,8 @@ static const struct proof_case cases[] = {
     {.name = "deadline.caps_waits", .attack = call_nested, .arg = SERVE_WAIT, .effect = cut_short},
     {.name = "deadline.recv", .attack = recv_past, .arg = ONE, CLIENT(help_attacker), .effect = helper_succeeded},
     {.name = "deadline.wait", .attack = wait_past, .arg = EARLIER, .poll = wake_when_waiting, .effect = was_measured},
+    {.name = "deadline.behalf_queued", .attack = pass_behalf_queued, .helper = WHO_EQUAL, .help = help_block_victim, .after_helper = true,
+     .second = WHO_CLIENT, .assist = help_patiently, .poll = kill_client_once, .effect = victim_counted},
     {.name = "deadline.behalf", .attack = pass_behalf, CLIENT(help_hurried), .effect = probes_for_client},
 };
 const struct proof_group deadline_group = {cases, COUNT(cases)};

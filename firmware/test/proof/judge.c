@@ -6,7 +6,7 @@
 
 #include "measure.h"
 
-enum { POLL_TICKS = MS, QUIET_TICKS = LIMIT_TICK_HZ, CASE_TICKS = 3 * LIMIT_TICK_HZ, LOOK_TICKS = 20 * LIMIT_TICK_HZ, SETTLE_TICKS = LIMIT_TICK_HZ / 5 };
+enum { POLL_TICKS = MS, QUIET_TICKS = LIMIT_TICK_HZ, CASE_TICKS = 5 * LIMIT_TICK_HZ, LOOK_TICKS = 20 * LIMIT_TICK_HZ, SETTLE_TICKS = LIMIT_TICK_HZ / 5 };
 
 struct seen seen;
 uint64_t secret;
@@ -44,6 +44,8 @@ static void answer_ask(const struct nexus_delivery *d, enum who who) {
     } else if (running && who == running->helper && running->help) {
         order.role = ROLE_HELP;
         seen.helper_asked = true;
+    } else if (running && who == running->second && running->assist) {
+        order.role = ROLE_ASSIST;
     }
     describe(&order);
     memcpy(NEXUS_BUFFER, &order, sizeof order);
@@ -100,10 +102,15 @@ static void on_message(const struct nexus_delivery *d) {
 
 static bool ended(enum who who) { return status_of(who).state == STATE_STOPPED; }
 
+static bool all_ended(void) {
+    return ended(seen.who) && (!running->help || running->helper >= WHO_COUNT || ended(running->helper)) &&
+           (!running->assist || ended(running->second));
+}
+
 static void serve_until_ended(void) {
     uint64_t end = nexus_time() + CASE_TICKS;
     struct nexus_delivery d;
-    while (!ended(seen.who) || (running->help && running->helper < WHO_COUNT && !ended(running->helper))) {
+    while (!all_ended()) {
         if (nexus_time() > end) {
             seen.late = true;
             return;
@@ -142,6 +149,7 @@ static void run_once(bool right) {
     if (c->arrange) c->arrange(c->arg, right);
     uint64_t started = restart(seen.who);
     if (started == E_OK && c->help && c->helper < WHO_COUNT) started = restart(c->helper);
+    if (started == E_OK && c->assist) started = restart(c->second);
     serve_until_ended();
     seen.end = status_of(seen.who);
     if (c->help && c->helper < WHO_COUNT) seen.helper_end = status_of(c->helper);

@@ -33,6 +33,8 @@ struct proof_case {
     uint8_t twin_who; /* WHO_ATTACKER: the same as who */
     uint8_t helper;
     uint64_t (*help)(uint32_t arg, bool right);
+    uint8_t second; /* another helper, or WHO_ATTACKER: none */
+    uint64_t (*assist)(uint32_t arg, bool right);
     bool after_helper; /* the attacker gets its order when the helper waits in a call of its own */
     void (*arrange)(uint32_t arg, bool right);
     void (*poll)(uint32_t arg, bool right);
@@ -58,7 +60,7 @@ enum { JUDGE_REGIONS = 2, HOLDER_REGION = JUDGE_REGIONS, REGION_BYTES = 4 * PAGE
 /* --- messages to the judge (all fields little-endian, in the IPC page) --- */
 
 enum { OP_ASK = 1, OP_DONE, OP_PROBE };
-enum { ROLE_IDLE, ROLE_ATTACK, ROLE_HELP, ROLE_SERVE };
+enum { ROLE_IDLE, ROLE_ATTACK, ROLE_HELP, ROLE_ASSIST, ROLE_SERVE };
 
 struct message {
     uint32_t op;

@@ -51,7 +51,8 @@ int run_as_told(uint64_t whom) {
     if (told.role == ROLE_SERVE) return serve(whom);
     if (told.role == ROLE_IDLE) return sleep_for_ever();
     const struct proof_case *c = proof_case_at(told.number);
-    status = told.role == ROLE_HELP ? c->help(c->arg, told.right) : c->attack(c->arg, told.right);
+    uint64_t (*const part[])(uint32_t, bool) = {[ROLE_ATTACK] = c->attack, [ROLE_HELP] = c->help, [ROLE_ASSIST] = c->assist};
+    status = part[told.role](c->arg, told.right);
     tell_done(status);
     return (int)status;
 }

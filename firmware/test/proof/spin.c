@@ -7,7 +7,7 @@
 #include "effects.h"
 #include "help.h"
 
-enum { ROUNDS = 10, ROUND_TICKS = MS, ALL_ROUNDS = 20 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 50 };
+enum { ROUNDS = 10, ROUND_TICKS = MS, ALL_ROUNDS = 20 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 200 };
 /* The slack: a measure cuts periods in two, and a server is not stopped in the middle of what it does for its caller. */
 enum { CLIENT_SHARE = 500, SHARE_SLACK = 200, MILLE = 1000, MEASURE = 500 * MS };
 
@@ -60,7 +60,7 @@ static uint64_t call_victim(uint32_t op, uint32_t number, uint64_t ticks) {
     return nexus_call(CAP_VICTIM, nexus_word(sizeof(struct message), 0, 0), deadline_in(ticks), 0, &word);
 }
 
-static uint64_t make_server_spin(uint32_t op, bool right) { return call_victim(right ? SERVE_BUSY : op, BUSY_MS, 1000 * MS); }
+static uint64_t make_server_spin(uint32_t op, bool right) { return call_victim(right ? SERVE_BUSY : op, BUSY_MS, 3 * PATIENCE); }
 
 /* Hung by the kernel's record, after its budget and not long after. */
 static int64_t stopped_as_hung(uint32_t arg, bool right) {
@@ -77,7 +77,7 @@ static int64_t stopped_as_hung(uint32_t arg, bool right) {
 static uint64_t use_all(uint32_t through_server, bool right) {
     uint64_t end = deadline_in(right ? MEASURE / 4 : MEASURE);
     while (nexus_time() < end)
-        if (through_server && call_victim(SERVE_BUSY, 5, 1000 * MS) != E_OK) return UNLIKE;
+        if (through_server && call_victim(SERVE_BUSY, 5, 3 * PATIENCE) != E_OK) return UNLIKE;
     return E_OK;
 }
 
