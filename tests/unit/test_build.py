@@ -186,7 +186,7 @@ def test_second_build_waits_for_the_first(interpreters: Path) -> None:
 @pytest.mark.slow
 def test_same_bytes_wherever_when_and_by_whom(copy: Callable[..., Path], tmp_path: Path) -> None:
     """Two clones from nothing, at paths of different length, with another umask, user name, time zone, locale and file dates."""
-    folders = [tmp_path / "a", tmp_path / "quite" / "another-and-longer" / "place"]
+    folders = [tmp_path / "a", tmp_path / "quite" / "another and longer" / "place"]
     surroundings = [
         {"USER": "alice", "TZ": "UTC", "LC_ALL": "C", "umask": "022"},
         {"USER": "bob", "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "umask": "077"},

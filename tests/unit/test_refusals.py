@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,7 @@ def test_mpy_of_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A compiler that says the right version and writes another: the file decides."""
-    fake = f"#!{sys.executable}\nimport sys\n"
+    fake = "#!/usr/bin/env python3\nimport sys\n"
     fake += "if '--version' in sys.argv: print('mpy-cross emitting mpy v6.3'); sys.exit()\n"
     fake += "open(sys.argv[sys.argv.index('-o') + 1], 'wb').write(b'M\\x05\\x00\\x1f')\n"
     monkeypatch.setattr(toolchain, "mpy_cross", lambda: script(tmp_path / "mpy-cross", fake))

@@ -31,7 +31,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
     def start(mode: str, argument: str = "", rng: str = "") -> Session:
         program = tmp_path / "qemu"
-        program.write_text(f"#!/bin/sh\nexec {sys.executable} -S {FAKE} '{mode}' '{argument}' \"$@\"\n")
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S '{FAKE}' '{mode}' '{argument}' \"$@\"\n")
         program.chmod(0o700)
         monkeypatch.setenv("NEXUS_QEMU", str(program))
         return Session(tmp_path, "fake", Launch(tmp_path / "image", 32 << 20, rng=parse_rng(rng)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def _linked(build: Path, trees: dict[str, Path], name: str) -> Path:
 
 
 def _make(root: Path, rules: str, folder: Path, settings: dict[str, Path], elf: Path) -> Path:
-    paths = settings | {"BUILD": folder, "GEN": layout.gen_dir(root), "PYTHON": Path(sys.executable)}
+    paths = settings | {"BUILD": folder, "GEN": layout.gen_dir(root)}
     argv = [*toolchain.make_argv(root / "firmware" / rules, paths), f"KIND={elf.stem}"]
     toolchain.run_tool(argv, folder / "make.log", f"{elf.stem}: make")
     if not elf.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def make_argv(rules: Path, paths: Mapping[str, Path]) -> list[str]:
 def build_environment() -> dict[str, str]:
     """What a tool sees: nothing that could make two builds differ."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR", "MAKEFLAGS") if key in os.environ}
+    # The makefiles call python3, by name: its path may hold a space.
+    kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return kept | {"LC_ALL": "C", "TZ": "UTC", "SOURCE_DATE_EPOCH": "0"}
 
 
