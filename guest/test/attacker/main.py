@@ -8,8 +8,8 @@ import caps
 import contract
 import kernel
 
-ASK = "<IIQQ"          # struct message of firmware/test/proof/proof.h
-TOLD = "<IIIIQ24s"     # struct told
+ASK = "<IIQQ"  # struct message of firmware/test/proof/proof.h
+TOLD = "<IIIIQ24s"  # struct told
 OP_ASK, OP_DONE, OP_PROBE = 1, 2, 3
 ROLE_ATTACK = 1
 SECONDS = 20
