@@ -18,7 +18,7 @@ ROOT = find_root()
 CONTRACT = load_contract(contract_dir(ROOT))
 TABLE = load_table(ROOT / "recipes/proof/kernel.toml", CONTRACT)
 TOKEN = 0x1122334455667788
-FED = {0xAABB: 1}
+FED = {0xAABB: len(TABLE)}
 
 
 def ran(name: str, right: bool, **facts: object) -> Ran:
@@ -264,6 +264,10 @@ def test_missing_run_fails(gone: slice) -> None:
 def test_repeated_run_fails() -> None:
     runs = flawless()
     assert codes(judge_all([*runs, runs[0]], TABLE, FED).problems) == {("call.absent", "missing")}
+
+
+def test_bytes_drawn_more_often_than_fed_fail() -> None:
+    assert codes(judge_all(flawless(), TABLE, {0xAABB: 1}).problems) == {("end", "repeated")}
 
 
 def test_extra_case_fails() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -269,7 +270,19 @@ def judge_all(runs: Sequence[Ran], table: Mapping[str, Expected], entropy: Mappi
         score.problems += wrong
         if not wrong:
             score.passed.append(name)
+    score.problems += _repeated(runs, entropy)
     return score
+
+
+def _repeated(runs: Sequence[Ran], entropy: Mapping[int, int]) -> list[Problem]:
+    """Bytes of the device that more runs have drawn than the host has fed: they came from somewhere else."""
+    drawn = Counter(run.data for run in runs if run.data in entropy)
+    text = "drawn more often than fed"
+    return [
+        Problem("end", "repeated", f"{data:#x}: {text}", str(entropy[data]), str(count))
+        for data, count in drawn.items()
+        if count > entropy[data]
+    ]
 
 
 def judge_end(runs: Sequence[Ran], lost: int, exit: Exit | None, contract: Contract) -> list[Problem]:
