@@ -75,8 +75,7 @@ static void on_done(const struct nexus_delivery *d, const struct message *m, enu
 
 static void on_probe(const struct nexus_delivery *d, const struct message *m) {
     seen.probes++;
-    seen.beyond = *(volatile uint64_t *)(NEXUS_BUFFER + BEHIND_MESSAGE) == seen.token;
-    *(volatile uint64_t *)(NEXUS_BUFFER + BEHIND_MESSAGE) = 0;
+    seen.beyond = take_token_behind();
     seen.probe_value = m->value;
     seen.probe_badge = d->badge;
     seen.probe_flags = nexus_flags(d->word);

@@ -171,14 +171,22 @@ uint64_t judge_notify(uint64_t handle) { return nexus_notify(handle); }
 
 static uint64_t order(uint64_t server, uint32_t op, uint32_t number);
 
-/* Whether the token lies in the judge's own page, behind any answer's length, when the victim has answered. */
-bool victim_answers_beyond(uint32_t op) {
-    volatile uint64_t *behind = (volatile uint64_t *)(NEXUS_BUFFER + BEHIND_MESSAGE);
-    *behind = 0;
-    (void)order(CAP_READY_VICTIM, op, 0);
-    bool found = *behind == seen.token;
-    *behind = 0;
+/* Whether any byte of the token, repeated over the page, lies behind a short message; clears it. */
+bool take_token_behind(void) {
+    bool found = false;
+    for (uint32_t at = SHORT_BYTES; at < IPC_DATA_BYTES; at++) {
+        uint8_t byte = (uint8_t)(seen.token >> (8 * (at % sizeof seen.token)));
+        found |= byte && ((volatile uint8_t *)NEXUS_BUFFER)[at] == byte;
+        ((volatile uint8_t *)NEXUS_BUFFER)[at] = 0;
+    }
     return found;
+}
+
+/* The victim's page is full of the token: how much of it comes with an answer of so many bytes? */
+bool victim_answers_beyond(uint32_t bytes) {
+    (void)take_token_behind();
+    (void)order(CAP_READY_VICTIM, SERVE_ECHO, bytes);
+    return take_token_behind();
 }
 
 /* RESTARTED is told once for each life of the server. */

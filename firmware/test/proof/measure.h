@@ -18,6 +18,7 @@ void measure_begin(void);
 struct usage usage_now(void);
 uint64_t next_random(void);
 enum who who_is(const struct nexus_delivery *d);
+bool take_token_behind(void);
 void answer(const struct nexus_delivery *d, uint32_t bytes, uint32_t grants);
 uint32_t gifts_put(void);
 void gifts_forget(void);

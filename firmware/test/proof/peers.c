@@ -195,7 +195,7 @@ static uint64_t send_short(uint32_t arg, bool right) {
     uint64_t word;
     for (uint32_t at = 0; at < IPC_DATA_BYTES; at += sizeof(uint64_t)) *(volatile uint64_t *)(NEXUS_BUFFER + at) = told.token;
     outgoing()->op = OP_PROBE;
-    uint32_t bytes = right ? IPC_DATA_BYTES : sizeof(struct message);
+    uint32_t bytes = right ? IPC_DATA_BYTES : SHORT_BYTES;
     return nexus_call(judge_handle, nexus_word(bytes, 0, 0), deadline_in(PATIENCE), 0, &word);
 }
 
@@ -215,7 +215,7 @@ static uint64_t leave_with_victim(uint32_t arg, bool right) {
 
 static int64_t answered_beyond(uint32_t arg, bool right) {
     (void)arg;
-    return victim_answers_beyond(right ? SERVE_ECHO : SERVE_REPORT);
+    return victim_answers_beyond(right ? IPC_DATA_BYTES : SHORT_BYTES);
 }
 
 #define CLIENT(function) .helper = WHO_CLIENT, .help = function

@@ -85,7 +85,7 @@ enum {
     SERVE_COUNT = 16, /* count it, keep its capabilities, answer */
     SERVE_GIVE,       /* answer with `number` of the capabilities kept */
     SERVE_GRANT,      /* answer with its own endpoint: rights `number`, badge `value` */
-    SERVE_ECHO,       /* answer with all of the page that it came with */
+    SERVE_ECHO,       /* answer with `number` bytes of the page that it came with */
     SERVE_HOLD,       /* keep the reply */
     SERVE_ANSWER,     /* answer the call that is held, with `number` kept capabilities; counted if the kernel delivered it */
     SERVE_LET_GO,     /* drop the reply that is held */
@@ -117,6 +117,8 @@ struct report {
 
 /* FNV-1a-64, as the builder and the kernel form identities. */
 uint64_t service_id_of(const char *name);
+
+enum { SHORT_BYTES = 69 }; /* longer than every structure here, and no whole number of words */
 
 /* --- runner.c: in processes that attack or help --- */
 
@@ -158,7 +160,7 @@ struct seen {
     uint64_t probe_value, probe_badge;
     uint64_t probe_flags;              /* DELIVER_* */
     uint64_t probe_mask, probe_publisher;
-    bool beyond;                       /* the token lay in the message's page behind 64 bytes */
+    bool beyond;                       /* of the last probe: some of the token lay in the judge's page behind SHORT_BYTES */
     uint64_t kept[8];                  /* capabilities that came with probes */
     uint32_t kept_count;
     uint64_t bits;                     /* of the judge's notification, children's deaths left out */
@@ -172,8 +174,7 @@ void let_host_look(const char *what);
 void give_endpoint(uint32_t rights, uint64_t badge);
 void give_notification(uint64_t bits);
 void give_region(uint32_t number, uint32_t rights);
-enum { BEHIND_MESSAGE = 64 }; /* every message here is shorter */
-bool victim_answers_beyond(uint32_t op);
+bool victim_answers_beyond(uint32_t bytes);
 struct report victim_report(void);
 struct report deep_report(void);
 uint64_t order_victim(uint32_t op, uint32_t number);

@@ -103,7 +103,7 @@ static bool handle(const struct nexus_delivery *d, struct nexus_answer *answer) 
     case SERVE_COUNT: count_call(d, m.value); take_caps(d); break;
     case SERVE_GIVE: answer->caps = put_kept(m.number); break;
     case SERVE_GRANT: *NEXUS_GRANTS = (struct grant){CAP_ENDPOINT, m.number, m.value}; answer->grants = 1; break;
-    case SERVE_ECHO: answer->bytes = IPC_DATA_BYTES; break;
+    case SERVE_ECHO: answer->bytes = m.number; break;
     case SERVE_HOLD: take_caps(d); held = d->reply; return false;
     case SERVE_ANSWER: answer_held(m.number); break;
     case SERVE_LET_GO: (void)nexus_cap_drop(held); held = 0; break;

@@ -12,12 +12,13 @@ from nexus.errors import MachineError
 from nexus.machine.kernelview import KernelView
 from nexus.machine.looks import Looks
 from nexus.machine.session import Session
-from nexus.verdict.grammar import KERNEL, Line, Malformed, escape, parse
+from nexus.verdict.grammar import KERNEL, PANIC, Line, Malformed, escape, parse
 from nexus.verdict.proof import JUDGE, Expected, Problem, Ran, judge_leaks, judge_run, parse_run
 
 LOOK = re.compile(r"look (\d+) ([a-z-]+) (attack|twin) token=([0-9a-f]+) data=([0-9a-f]+)")
 LOST = re.compile(r"console lost label=(\S+) lines=(\d+)")
 QUIET_SECONDS = 25.0  # longer than any case, and than the judge's own patience
+PANIC_SECONDS = 1.0
 RESETS = 2  # before the first case: the state of the machine must bear that
 
 OnCase = Callable[[str, bool], None]  # name, and whether it passed
@@ -59,12 +60,20 @@ class Course:
             self._next_line += 1
             line = parse(seen, self.labels)
             if isinstance(line, Malformed):
-                self._problem("malformed", line.why, "a labelled line", escape(seen.data))
+                self._malformed(line.why, seen.data)
             else:
                 self._take(line)
 
     def _problem(self, code: str, text: str, expected: str, seen: str = "nothing") -> None:
         self.problems.append(Problem(self.runs[-1].name if self.runs else "start", code, text, expected, seen))
+
+    def _malformed(self, why: str, data: bytes) -> None:
+        """A panic begins with a line end of its own, wherever the console stood."""
+        after = self.session.console.line(self._next_line, PANIC_SECONDS)
+        if after is not None and after.data.startswith(PANIC):
+            self._problem("panic", "the kernel panicked", "a kernel that goes on", escape(after.data))
+        else:
+            self._problem("malformed", why, "a labelled line", escape(data))
 
     def _silence(self, deadline: float, seconds: float) -> None:
         how = self.session.wait(0.5)
