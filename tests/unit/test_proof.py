@@ -331,3 +331,10 @@ def test_reports_of_a_failure() -> None:
     junit = proofreport.to_junit(found, "the block\x00")
     assert 'failures="1"' in junit
     assert "the block?" in junit
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"), [("effect", 1), ("machine", 6), ("died", 6), ("time-out", 7), ("panic", 1)]
+)
+def test_exit_code_of_the_command(code: str, exit_code: int) -> None:
+    assert proofreport.exit_code(Problem("x", code, "", "", "")) == exit_code

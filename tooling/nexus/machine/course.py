@@ -80,9 +80,9 @@ class Course:
         if how is not None:
             self._problem("died", f"the machine ended ({how}) before the judge did", "the judge's last line")
         elif time.monotonic() >= deadline:
-            self._problem("late", f"not through after {seconds:g} s", "the judge's last line")
+            self._problem("time-out", f"not through after {seconds:g} s", "the judge's last line")
         else:
-            self._problem("silent", f"nothing came for {QUIET_SECONDS:g} s", "the judge's next line")
+            self._problem("time-out", f"nothing came for {QUIET_SECONDS:g} s", "the judge's next line")
 
     def _take(self, line: Line) -> None:
         if line.label == JUDGE and not line.continued:

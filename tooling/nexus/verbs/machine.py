@@ -160,7 +160,7 @@ def test_kernel(json_to: str | None, junit: Path | None, timeout: str | None, no
         _write(json.dumps(proofreport.to_json(outcome), indent=2) + "\n", json_to)
     if junit is not None:
         junit.write_text(proofreport.to_junit(outcome, done.block), encoding="utf-8")
-    return errors.VerdictError.exit_code if outcome.failure else errors.EXIT_OK
+    return proofreport.exit_code(outcome.failure) if outcome.failure else errors.EXIT_OK
 
 
 def _run_detached(

@@ -7,11 +7,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from nexus.errors import VerdictError
+from nexus.errors import DeadlineError, MachineError, VerdictError
 from nexus.verdict.proof import Problem, Score
 from nexus.verdict.report import NOT_XML, Context, tail
 
 MORE = 8  # further problems that the block tells
+# Of the command, by the code of the first problem; any other one is a verdict.
+EXIT_CODES = {
+    "machine": MachineError.exit_code,
+    "died": MachineError.exit_code,
+    "time-out": DeadlineError.exit_code,
+}
+
+
+def exit_code(problem: Problem) -> int:
+    return EXIT_CODES.get(problem.code, VerdictError.exit_code)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def failure_block(problems: Sequence[Problem], ran: int, context: Context) -> st
         ("seen", first.seen),
         ("reason", first.text),
         *(("pc", counter) for counter in context.counters),
-        ("exit", f"machine: {context.machine}; nexus: {VerdictError.exit_code}"),
+        ("exit", f"machine: {context.machine}; nexus: {exit_code(first)}"),
     ]
     for other in problems[1 : 1 + MORE]:
         rows.append(("also", f"{other.case}: {other.text} (expected {other.expected}, seen {other.seen})"))
