@@ -106,6 +106,75 @@ CASE(a_wrong_request_makes_nothing) {
     CHECK_EQ(proc(APP)->state, STATE_EMPTY);
 }
 
+CASE(a_request_of_another_size_or_place_makes_nothing) {
+    sealed_region();
+    struct spawn_request r = request("app:probe");
+    struct process *p = proc(MIDDLE);
+    memcpy(user(p, VA_HEAP), &r, sizeof r);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_REGION, VA_HEAP, sizeof r - 1), E_BAD_ARGUMENT);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_REGION, VA_HEAP, sizeof r + 1), E_BAD_ARGUMENT);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_REGION, VA_HEAP, 0), E_BAD_ARGUMENT);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_REGION, VA_HEAP + 8192 - 8, sizeof r), E_BAD_POINTER);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_REGION, 0, sizeof r), E_BAD_POINTER);
+    CHECK_EQ(sys(p, SYS_SPAWN, H_SPAWN, H_GIFT, VA_HEAP, sizeof r), E_BAD_TYPE);
+    CHECK_EQ(proc(APP)->state, STATE_EMPTY);
+}
+
+/* The most that each field may say; and the slot's next app is none the wiser. */
+CASE(an_app_of_the_largest_kind_and_then_a_small_one) {
+    sealed_region();
+    struct spawn_request r = request("app:az09.-0123456789abcdefghijklmnop");
+    r.heap_pages = LIMIT_APP_HEAP_PAGES;
+    r.stack_pages = LIMIT_APP_STACK_PAGES;
+    r.share = LIMIT_APP_SHARE;
+    r.romfs_offset = PAGE_BYTES;
+    r.romfs_bytes = (WORK_PAGES - 1) * PAGE_BYTES;
+    regions[WORK_REGION].base[PAGE_BYTES] = 0x99;
+    CHECK_EQ(r.name_bytes, 36);
+    CHECK_EQ(spawn(r), E_OK);
+    uint64_t handle = reg(proc(MIDDLE), 1);
+    struct process *app = proc(APP);
+    CHECK_EQ(steps(handle, SUP_RESUME), E_OK);
+    CHECK_EQ(user(app, VA_ROMFS)[0], 0x99);
+    CHECK(map_find(app, VA_ROMFS + (WORK_PAGES - 1) * PAGE_BYTES, IMAGE_R) == 0);
+    CHECK(user(app, VA_HEAP + (LIMIT_APP_HEAP_PAGES - 1) * PAGE_BYTES) && user(app, VA_STACK_TOP - LIMIT_APP_STACK_PAGES * PAGE_BYTES));
+    app->cpu_ticks = app->share_used = 77;
+    CHECK_EQ(steps(handle, SUP_KILL), E_OK);
+    CHECK_EQ(steps(handle, SUP_FREE), E_OK);
+    r = request("app:s");
+    r.heap_pages = r.stack_pages = r.share = 1;
+    r.endpoint = 0;
+    CHECK_EQ(spawn(r), E_OK);
+    CHECK_EQ(steps(reg(proc(MIDDLE), 1), SUP_RESUME), E_OK);
+    CHECK(app->cpu_ticks == 0 && app->share_used == 0 && app->fault == FAULT_NONE && app->incarnation == 1);
+    CHECK_EQ(LIMIT_CAP_SLOTS - app->free_slots, 2);
+    CHECK(map_find(app, VA_HEAP + PAGE_BYTES, IMAGE_R) == 0);
+}
+
+CASE(an_apps_lines_bear_its_name) {
+    sealed_region();
+    CHECK_EQ(steps(spawned("app:a-much-longer-name"), SUP_RESUME), E_OK);
+    restart(MIDDLE);
+    while (spawn_reap_step()) {}
+    CHECK_EQ(steps(spawned("app:probe"), SUP_RESUME), E_OK);
+    memcpy(user(proc(APP), VA_HEAP), "hello", 5);
+    CHECK_EQ(sys(proc(APP), SYS_CONSOLE_WRITE, HANDLE_BOOT, VA_HEAP, 5), E_OK);
+    CHECK_EQ(sys(proc(APP), SYS_EXIT, 3), STOPPED);
+    console_drain();
+    CHECK(strstr(host_uart, "\napp:probe: hello\nkernel: fault label=app:probe cause=exit") != 0);
+}
+
+CASE(an_app_reads_as_one_of_the_lowest_rank) {
+    sealed_region();
+    CHECK_EQ(steps(spawned("app:probe"), SUP_RESUME), E_OK);
+    uint32_t down = give(proc(APP), OBJ_ENDPOINT, RIGHT_CALL, MIDDLE_ENDPOINT, 0);
+    CHECK_EQ(call(proc(APP), down, .within = 5), BLOCKED);
+    struct process_status status;
+    CHECK_EQ(sys(proc(ROOT), SYS_SYSTEM, H_SYSTEM, SYSTEM_PROCESS, APP, VA_HEAP), E_OK);
+    memcpy(&status, user(proc(ROOT), VA_HEAP), sizeof status);
+    CHECK(status.rank == 0 && status.state == STATE_CALLING && status.slots == 4 && status.service_id == proc(APP)->service_id);
+}
+
 CASE(an_unsealed_region_starts_nothing) {
     boot();
     CHECK_EQ(spawn(request("app:probe")), E_SEALED);
@@ -124,7 +193,20 @@ CASE(an_app_is_not_given_what_was_revoked_before_it_started) {
     CHECK_EQ(reg(proc(SERVER), 1), 2); /* the spawner's own and the app's to be */
     CHECK_EQ(steps(handle, SUP_RESUME), E_OK);
     CHECK(cap_at(proc(APP), HANDLE_BOOT + 2) == 0);
+    CHECK_EQ(sys(proc(SERVER), SYS_CAP_REVOKE, H_SERVER_OWN, GIFT_BADGE + MIDDLE), E_OK);
+    CHECK_EQ(reg(proc(SERVER), 1), 0);
     CHECK_EQ(count_caps(OBJ_ENDPOINT, SERVER_ENDPOINT), 1 + SYSTEM_PROCESSES - 1 + 3); /* RECV, plain ones, others' gifts */
+}
+
+CASE(revoking_takes_a_running_apps_endpoint_once) {
+    sealed_region();
+    CHECK_EQ(steps(spawned("app:probe"), SUP_RESUME), E_OK);
+    spawned("app:later");
+    CHECK_EQ(sys(proc(SERVER), SYS_CAP_REVOKE, H_SERVER_OWN, GIFT_BADGE + MIDDLE), E_OK);
+    CHECK_EQ(reg(proc(SERVER), 1), 3); /* the spawner's, the running app's, the later one's */
+    CHECK(cap_at(proc(APP), HANDLE_BOOT + 2) == 0);
+    CHECK_EQ(sys(proc(SERVER), SYS_CAP_REVOKE, H_SERVER_OWN, 0x123), E_OK);
+    CHECK_EQ(reg(proc(SERVER), 1), 0);
 }
 
 CASE(what_a_dead_spawner_left_makes_room_for_the_next) {

@@ -44,11 +44,6 @@ void host_fail(const char *file, int line, const char *format, ...) {
     exit(1);
 }
 
-/* What launch.c would have read. */
-const char *launch_nonce(void) { return "none"; }
-uint32_t launch_phase(void) { return 3; }
-uint32_t launch_flags(void) { return 0; }
-
 uint64_t trap_longest_path(void) { return 0; }
 
 /* --- devices --- */
@@ -95,6 +90,7 @@ void boot_cold(void) {
     for (uint32_t i = 0; i < HOST_PAYLOAD_BYTES; i++) ld_payload_start[i] = (uint8_t)(i * 7 + 1);
     uart_init();
     console_init();
+    launch_init();
     frame_init((uint64_t)ld_payload_end, image.ram_bytes);
     map_pool_init();
     irq_init();
