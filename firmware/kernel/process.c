@@ -211,11 +211,15 @@ static void say_fault(const struct process *p) {
                 p->fault_pc);
 }
 
-/* Ends it at once: nobody waits for it any more, its devices are reset, its supervisor knows. Memory is kept until reload. */
+/*
+ * Ends it at once: nobody waits for it any more, its devices are reset, its supervisor knows. Memory is kept until reload, but its
+ * registers, which the kernel holds, are gone.
+ */
 static void stop(struct process *p, uint32_t fault, uint64_t value) {
     p->fault = fault;
     p->fault_value = value;
     p->fault_pc = p->frame.x[REG_PC];
+    p->frame = (struct trap_frame){0};
     ipc_peer_stopped(p);
     sched_remove(p);
     p->state = STATE_STOPPED;

@@ -22,7 +22,14 @@ trap_entry:
     sd t0, FRAME_SP(sp)
     csrr t1, mepc
     sd t1, FRAME_PC(sp)
-    mv a0, sp
+    csrr t0, mcause
+    addi t0, t0, -FRAME_CAUSE_ECALL
+    beqz t0, 1f
+    /* Interrupted in the midst of its work: what it had in these must not get onto the kernel's stack and stay there. */
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11
+    mv s\n, zero
+    .endr
+1:  mv a0, sp
     la sp, ld_stack_top
     call trap_handle
 
