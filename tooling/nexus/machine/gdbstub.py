@@ -60,20 +60,25 @@ class Gdbstub:
                 return text
 
     def _ask(self, packet: str) -> str:
+        self._send(packet)
+        while (answer := self._receive()).startswith(STOPPED):
+            pass
+        return _expand(answer)
+
+    def _send(self, packet: str) -> None:
         data = packet.encode("ascii")
         self._socket.sendall(b"$" + data + f"#{sum(data) & 0xFF:02x}".encode("ascii"))
-        while True:
-            found = re.search(rb"\$([^#]*)#..", self._rest)
-            if found:
-                self._rest = self._rest[found.end() :]
-                self._socket.sendall(b"+")
-                if not found[1].startswith(STOPPED):
-                    return _expand(found[1])
-                continue
+
+    def _receive(self) -> bytes:
+        """The next packet, as it came."""
+        while not (found := re.search(rb"\$([^#]*)#..", self._rest)):
             more = self._socket.recv(65536)
             if not more:
                 raise MachineError("gdbstub: the machine ended")
             self._rest += more
+        self._rest = self._rest[found.end() :]
+        self._socket.sendall(b"+")
+        return found[1]
 
 
 def _expand(data: bytes) -> str:
