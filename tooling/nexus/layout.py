@@ -21,6 +21,10 @@ def systems_dir(root: Path) -> Path:
     return root / "recipes" / "systems"
 
 
+def policy_dir(root: Path) -> Path:
+    return root / "recipes" / "policy"
+
+
 def gen_dir(root: Path) -> Path:
     """Generated code that every system shares."""
     return root / "build" / "gen"

@@ -1,0 +1,139 @@
+"""Decides on the host by the very module that decides in the guest, guest/lib/nexus_sel.py, on the very table.
+
+Entry points of the image builder (compile_policy, refused_grants) and of every verb that shows decisions. Never decides by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nexus import layout
+from nexus.contract.load import Contract
+from nexus.image.fold import fold
+from nexus.policy.check import load_policy
+from nexus.policy.compile import Compiled, compile_table
+from nexus.policy.model import Policy, World, is_app
+from nexus.policy.world import world_of
+from nexus.recipe.model import Edge, System, service_id
+
+BASE = "base"
+ROUTE = "route"
+EVERY_ACTION = -1  # the mask of a service
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the evaluator says: the verdict, the number of the rule that decided (0: none), and what was there."""
+
+    allow: bool
+    rule: int
+    rule_allows: bool
+    in_mask: bool
+    may_ask: bool
+
+
+def policy_files(root: Path, system: str | None = None) -> list[Path]:
+    """The base, and over it the file named after the system, where there is one."""
+    own = layout.policy_dir(root) / f"{system}.toml"
+    return [layout.policy_dir(root) / f"{BASE}.toml", *([own] if system not in (None, BASE) and own.is_file() else [])]
+
+
+def compile_policy(
+    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] = ()
+) -> tuple[bytes, str]:
+    """The table of this system and its SHA-256: what the image holds and policyd decides by."""
+    evaluator = load_evaluator(system, contract, root, files, open_gates)
+    return evaluator.compiled.table, evaluator.digest
+
+
+def load_evaluator(
+    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] = ()
+) -> Evaluator:
+    """As compile_policy, ready to be asked."""
+    services = [process.id_name for process in system.processes]
+    policy = load_policy(files or policy_files(root, system.name), contract, root, services)
+    return evaluator_of(policy, world_of(contract, services, open_gates), contract, root)
+
+
+def evaluator_of(policy: Policy, world: World, contract: Contract, root: Path) -> Evaluator:
+    return Evaluator(guest_module(root, contract), compile_table(policy, world, contract), policy, world, contract)
+
+
+def guest_module(root: Path, contract: Contract) -> ModuleType:
+    """nexus_sel as the image builder prepares it, but for its compilation for MicroPython."""
+    path = root / "guest" / "lib" / "nexus_sel.py"
+    module = ModuleType("nexus_sel")
+    source = fold(path.read_bytes(), {"contract": contract.constants})
+    exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  # the module that the guest runs
+    return module
+
+
+class Evaluator:
+    """A compiled policy that is asked by names instead of by what the kernel states."""
+
+    def __init__(self, module: Any, compiled: Compiled, policy: Policy, world: World, contract: Contract) -> None:
+        self.sel, self.compiled, self.policy, self.world = module, compiled, policy, world
+        self.rules, self.names, self.subjects, self.open_gates = module.load(memoryview(compiled.table).cast("H"))
+        self.oneself = contract.number("policy_table.self")
+        self.service, self.app = contract.number("kind.service"), contract.number("kind.app")
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.compiled.table).hexdigest()
+
+    def place(self, subject: str) -> int:
+        """Of a service of the world, an app, or (any other name) a service that the table does not know."""
+        if is_app(subject):
+            return int(self.sel.subject(self.subjects, self.app, 0, service_id(subject)))
+        known = subject in self.world.services
+        index = self.world.services.index(subject) if known else len(self.world.services)
+        return int(self.sel.subject(self.subjects, self.service, index, service_id(subject)))
+
+    def kind(self, target: str) -> int:
+        return int(self.sel.target(self.names, target.encode()))
+
+    def gates(self, names: Iterable[str]) -> int:
+        """A setting: these, and those that the image opens."""
+        return int(self.open_gates) | sum(self.world.gates[name] for name in set(names))
+
+    def action(self, name: str) -> int:
+        """Its number; one that the contract does not have, for a name that is none of its."""
+        return self.world.actions.get(name, max(self.world.actions.values()) + 1)
+
+    def decide(
+        self,
+        subject: str,
+        action: str,
+        target: str,
+        gates: Iterable[str] = (),
+        asker: str | None = None,
+        mask: int = EVERY_ACTION,
+    ) -> Decision:
+        """As policyd would: `asker` asks about the subject (None: the subject itself does); `mask` is that of an app."""
+        place = self.oneself if asker is None else self.place(asker)
+        said = self.sel.decide(
+            self.rules, place, self.place(subject), mask, self.action(action), self.kind(target), self.gates(gates)
+        )
+        why = self.sel.reason(said)
+        bits = (self.sel.RULE_ALLOWS, self.sel.IN_MASK, self.sel.MAY_ASK)
+        return Decision(said > 0, self.sel.rule(said), *(bool(why & bit) for bit in bits))
+
+
+def route_name(edge: Edge) -> str:
+    """How a rule names what an edge of the call graph grants."""
+    return f"{edge.server}:{edge.facet}" if edge.facet else edge.server
+
+
+def refused_grants(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
+    """Static grants of the recipe that policy denies: a builder that finds one must not build."""
+    asked = [
+        (edge, evaluator.decide(process.id_name, ROUTE, route_name(edge)))
+        for process in system.processes
+        for edge in process.calls
+    ]
+    return [(edge, decision) for edge, decision in asked if not decision.allow]
