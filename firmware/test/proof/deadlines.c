@@ -135,6 +135,24 @@ static void kill_client_once(uint32_t arg, bool right) {
     (void)kill(WHO_CLIENT);
 }
 
+/* Behind the blocked victim this one queues first. Who comes later goes ahead if it ranks higher, and only then. */
+static uint64_t queue_first(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return call_victim(SERVE_COUNT, 0, PATIENCE);
+}
+
+static uint64_t queue_later(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    pause_for(20 * MS);
+    return call_victim(SERVE_COUNT, 0, PATIENCE);
+}
+
+static int64_t served_first(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    struct report report = victim_report();
+    return report.count != 2 ? -1 : report.sender_id == status_of(WHO_ATTACKER).service_id;
+}
+
 static int64_t probes_for_client(uint32_t arg, bool right) {
     (void)arg, (void)right;
     return seen.probes;
@@ -154,6 +172,8 @@ static const struct proof_case cases[] = {
     {.name = "deadline.wait", .attack = wait_past, .arg = EARLIER, .poll = wake_when_waiting, .effect = was_measured},
     {.name = "deadline.behalf_queued", .attack = pass_behalf_queued, .helper = WHO_EQUAL, .help = help_block_victim, .after_helper = true,
      .second = WHO_CLIENT, .assist = help_patiently, .poll = kill_client_once, .effect = victim_counted},
+    {.name = "deadline.queue_order", .attack = queue_first, .who = WHO_CLIENT, .twin_who = WHO_HOLDER, .helper = WHO_EQUAL,
+     .help = help_block_victim, .after_helper = true, .second = WHO_ATTACKER, .assist = queue_later, .effect = served_first},
     {.name = "deadline.behalf", .attack = pass_behalf, CLIENT(help_hurried), .effect = probes_for_client},
 };
 const struct proof_group deadline_group = {cases, COUNT(cases)};

@@ -187,6 +187,33 @@ static int64_t client_told_at_once(uint32_t arg, bool right) {
     return told_so && nexus_time() < seen.begun + PATIENCE / 2 ? 0 : -1;
 }
 
+/* --- notifications --- */
+
+/* Two bits, set one after the other while nobody waits: both are there, and no third. */
+static uint64_t collect_bits(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    uint64_t copy;
+    for (uint64_t bit = 1; bit <= 2; bit++) {
+        if (nexus_cap_mint(CAP_NOTIFICATION, bit, RIGHT_CALL | RIGHT_GRANT, &copy) != E_OK) return UNLIKE;
+        set_cap(0, copy);
+        if (probe_with(judge_handle, 0, 1, 0) != E_OK) return UNLIKE;
+    }
+    return nexus_wait(CAP_NOTIFICATION, deadline_in(PATIENCE), &done_data);
+}
+
+static void set_bits(uint32_t arg, bool right) {
+    (void)arg;
+    if (seen.probes != 2 || seen.measured) return;
+    seen.measured = 1;
+    (void)judge_notify(seen.kept[0]);
+    if (right) (void)judge_notify(seen.kept[1]);
+}
+
+static int64_t both_bits(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    return seen.data == 3 ? 1 : seen.data == 1 ? 0 : -1;
+}
+
 /* --- exactly the bytes that the message has --- */
 
 /* The page is full of what is nobody's business; the message is short. The twin sends all of it. */
@@ -235,6 +262,7 @@ static const struct proof_case cases[] = {
     {.name = "peer.caller_dies_served", .attack = be_held, .poll = kill_attacker_or_answer, .effect = answer_late},
     {.name = "peer.restarted", .attack = call_restarted, .arg = 0, .poll = restart_on_probe, .effect = victim_counted},
     {.name = "peer.restarted_each", .attack = call_restarted, .arg = 1, .poll = restart_on_probe, .effect = victim_counted},
+    {.name = "peer.bits", .attack = collect_bits, .poll = set_bits, .effect = both_bits},
     {.name = "peer.message_residue", .attack = send_short, .effect = arrived_beyond},
     {.name = "peer.answer_residue", .attack = leave_with_victim, .effect = answered_beyond},
     {.name = "peer.dies_serving", .attack = die_serving, CLIENT(help_one_call), .effect = client_told_at_once},

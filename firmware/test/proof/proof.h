@@ -109,7 +109,7 @@ struct report {
     uint32_t count;   /* SERVE_COUNT calls */
     uint32_t kept;    /* capabilities kept */
     uint64_t badge;   /* of the last SERVE_COUNT */
-    uint64_t sender;
+    uint64_t sender_id;
     uint64_t status;  /* of the last reply, SERVE_ANSWER's too */
     uint64_t ticks;   /* that the last SERVE_NEST or SERVE_WAIT took */
     uint64_t value;   /* of the last SERVE_COUNT */

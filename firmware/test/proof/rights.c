@@ -259,6 +259,7 @@ static const struct proof_case cases[] = {
     {.name = "right.call", .attack = call_gift, .arrange = give_call, .effect = probes_made},
     {.name = "right.recv", .attack = recv_on, .helper = WHO_CLIENT, .help = help_attacker, .effect = helper_succeeded},
     {.name = "right.mint", .attack = mint_gift, .arrange = give_plain, .at_done = measure_slots, .effect = was_measured},
+    {.name = "right.mint_call", .attack = mint_gift, .arrange = give_call, .at_done = measure_slots, .effect = was_measured},
     {.name = "right.mint_recv", .attack = mint_rights, .arg = RIGHT_CALL | RIGHT_RECV, .at_done = measure_slots, .effect = was_measured},
     {.name = "right.mint_map", .attack = mint_rights, .arg = RIGHT_CALL | RIGHT_MAP_R, .at_done = measure_slots, .effect = was_measured},
     {.name = "right.mint_none", .attack = mint_rights, .arg = 0, .at_done = measure_slots, .effect = was_measured},

@@ -89,7 +89,7 @@ static void answer_held(uint32_t count) {
 static void count_call(const struct nexus_delivery *d, uint64_t value) {
     report.count++;
     report.badge = d->badge;
-    report.sender = d->sender;
+    report.sender_id = d->sender_id;
     report.value = value;
 }
 
