@@ -7,6 +7,7 @@
 #include "caller.h"
 #include "nexus.h"
 #include "signing.h"
+#include "source.h"
 #include "user.h"
 
 enum { ID = sizeof(uint32_t) + 1, PUBLIC = ID + KEY_ID_BYTES, TOLD_BYTES = PUBLIC + KEY_PUBLIC_BYTES };
@@ -45,6 +46,14 @@ static void resume(uint64_t handle, uint64_t ready) {
     do status = nexus_supervise(handle, SUP_RESUME, 0);
     while (status == E_AGAIN);
     check(status == E_OK && ask(ready, OP_ALL_READY, 0, 0) == STATUS_OK, "started and ready");
+}
+
+static void restart(uint64_t handle, uint64_t ready) {
+    uint64_t status;
+    do status = nexus_supervise(handle, SUP_RESTART, 0);
+    while (status == E_AGAIN);
+    check(status == E_OK && ask(ready, OP_ALL_READY, 0, 0) == ASK_BROKEN - E_RESTARTED, "restarted, which is told");
+    check(ask(ready, OP_ALL_READY, 0, 0) == STATUS_OK, "ready again");
 }
 
 /* No key: nothing to sign with, to tell or to destroy. Asked for nobody, by init, or as init: refused before that. */
@@ -105,17 +114,38 @@ void keys_kill(void) {
 }
 
 void keys_restart(void) {
-    uint64_t status;
     check_stopped();
-    do status = nexus_supervise(CAP_SUPERVISE_VAULT, SUP_RESTART, 0);
-    while (status == E_AGAIN);
-    check(status == E_OK, "vault restarted");
+    restart(CAP_SUPERVISE_VAULT, CAP_READY_VAULT);
     restarts++;
     made = 0;
     known.present = false;
     check(key_ask(OP_VAULT_PUBKEY) == ASK_BROKEN - E_RESTARTED, "the restart is told");
-    check(ask(CAP_READY_VAULT, OP_ALL_READY, 0, 0) == ASK_BROKEN - E_RESTARTED, "and to init");
-    check(ask(CAP_READY_VAULT, OP_ALL_READY, 0, 0) == STATUS_OK, "vault is ready again");
     check_absent();
     check_refusals();
+}
+
+/* ---- entropy that does not come ---- */
+
+void keys_starve(void) {
+    check(key_ask(OP_VAULT_SEED) == STATUS_UNAVAILABLE, "no entropy, no key");
+    check_absent();
+}
+
+void keys_orphan(void) {
+    check(nexus_supervise(CAP_SUPERVISE_RNGD, SUP_KILL, 0) == E_OK, "rngd killed");
+    keys_starve();
+    restart(CAP_SUPERVISE_RNGD, CAP_READY_RNGD);
+    check(key_ask(OP_VAULT_SEED) == STATUS_OK, "key made with the next rngd");
+    keys_check(true);
+    keys_destroy();
+}
+
+/* In system test-vault-answers rngd is one of ours and gives each wrong answer in turn, then a right one. */
+void keys_answers(void) {
+    for (size_t i = 0; i < source_answers; i++) {
+        check(key_ask(OP_VAULT_SEED) == source_outcome(i), "what becomes of the answer");
+        check(ask_bytes() == 0, "a refusal holds nothing");
+        check_absent();
+    }
+    keys_seed();
 }

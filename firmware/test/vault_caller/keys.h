@@ -13,3 +13,6 @@ void keys_seed(void);
 void keys_destroy(void);
 void keys_kill(void);
 void keys_restart(void);
+void keys_starve(void);  /* rngd has no entropy */
+void keys_orphan(void);  /* there is no rngd for a while */
+void keys_answers(void); /* rngd answers wrongly */

@@ -1,5 +1,5 @@
 /*
- * Root process of system test-vault, in keystored's place: runs its whole script once, or, when the launch names the first phase as
+ * Root process of system test-vault, in keystored's place (and of test-vault-answers, where it plays rngd too): runs its whole script once, or, when the launch names the first phase as
  * the last, one step at a time as the host tells it by writing into its memory. Every step checks what it can see from here; the
  * host checks the rest (tests/os/test_vault.py).
  */
@@ -8,6 +8,7 @@
 #include "keys.h"
 #include "nexus.h"
 #include "signing.h"
+#include "source.h"
 #include "sweep.h"
 #include "user.h"
 
@@ -19,10 +20,12 @@ static const struct step {
 } steps[] = {
     {"setup", keys_setup},       {"seed", keys_seed},      {"show", signing_show},  {"repeat", signing_repeat},
     {"once", signing_once},      {"lost", signing_lost},   {"sweep", sweep},        {"destroy", keys_destroy},
-    {"kill", keys_kill},         {"restart", keys_restart},
+    {"kill", keys_kill},         {"restart", keys_restart}, {"starve", keys_starve}, {"orphan", keys_orphan},
+    {"answers", keys_answers},
 };
 static const char script[][NAME_BYTES] = {
-    "setup", "seed", "show", "repeat", "destroy", "seed", "show", "destroy", "sweep", "seed", "kill", "restart", "seed", "once",
+    "setup", "seed", "show", "repeat", "destroy", "seed", "show", "destroy", "sweep", "seed", "kill", "restart", "seed", "once", "destroy",
+    "orphan",
 };
 
 /* The host writes a name, then counts the turn up. */
@@ -53,6 +56,7 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
               uint64_t bring_up, uint64_t stack_bytes) {
     (void)romfs, (void)romfs_bytes, (void)heap, (void)heap_bytes, (void)console, (void)incarnation, (void)bring_up, (void)stack_bytes;
     uint64_t phase, unused;
+    if (source_wanted()) source_serve();
     if (nexus_system(CAP_SYSTEM, SYSTEM_PHASE, 0, 0, &phase) == E_OK && phase == 0) obey_host();
     for (size_t i = 0; i < COUNT(script); i++) run(script[i]);
     nexus_system(CAP_SYSTEM, SYSTEM_SHUTDOWN, EXIT_OK, 0, &unused);

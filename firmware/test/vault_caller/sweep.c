@@ -94,7 +94,8 @@ static void damage_each(uint8_t op) {
 void sweep(void) {
     uint8_t number[sizeof asked];
     for (size_t i = 0; i < COUNT(known_ops); i++) each_length(known_ops[i], whole); /* without a key, until SEED makes one */
-    for (uint32_t op = 0; op < OPS; op++) each_length((uint8_t)op, whole_of_init);
+    for (size_t i = 0; i < COUNT(known_ops); i++) each_length(known_ops[i], whole_of_init);
+    for (uint32_t op = 0; op < OPS; op++) whole_of_init((uint8_t)op, 0);
     for (size_t i = 0; i < COUNT(known_ops); i++) damage_each(known_ops[i]);
     for (uint32_t op = 0; op < OPS; op++) each_length((uint8_t)op, whole); /* with a key, until DESTROY ends it */
     ask_head(OP_VAULT_SIGN, LONGEST);

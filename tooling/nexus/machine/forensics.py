@@ -7,6 +7,7 @@ may hold it is the caller's to say. Finds any eight bytes in a row of a secret, 
 from __future__ import annotations
 
 import hashlib
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ PIECE = 8  # bytes of a secret that can't be in memory by chance
 PAGE = 4096
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of the base point: nonces are taken modulo it
 LIMB_BITS, LIMBS = 21, 12
+TELLING = 1 << (LIMB_BITS - 8)  # a smaller limb may be a count of something
 LIMB_SPAN = 256  # two limbs of one number so near to each other are no chance
 DIGITS = 64
 
@@ -92,12 +94,24 @@ def _swap_words(secret: bytes) -> bytes:
 
 def search(memory: bytes, base: int, secrets: Mapping[str, bytes]) -> list[Hit]:
     """Every place at which a piece of a secret begins; `base` is the address of the first byte."""
+    whole = {_word(piece): name for piece, name in pieces(secrets).items()}
+    parts = {
+        (_word(part), f"{name} limbs"): place
+        for name, secret in secrets.items()
+        for place, part in enumerate(limbs(secret))
+        if int.from_bytes(part, "little") >= TELLING
+    }
+    names: dict[int, list[str]] = {}
+    for word, name in parts:
+        names.setdefault(word, []).append(name)
     hits: set[Hit] = set()
-    for start, run in used_runs(memory):
-        for piece, name in pieces(secrets).items():
-            hits.update(Hit(base + start + at, name) for at in _places(run, piece))
-        for name, secret in secrets.items():
-            hits.update(Hit(base + start + at, f"{name} limbs") for at in _limb_places(run, limbs(secret)))
+    lone: dict[str, list[tuple[int, int]]] = {}
+    for address, word in _words_among(memory, frozenset(whole) | frozenset(names)):
+        if word in whole:
+            hits.add(Hit(base + address, whole[word]))
+        for name in names.get(word, ()):
+            lone.setdefault(name, []).append((address, parts[word, name]))
+    hits |= {Hit(base + address, name) for name, found in lone.items() for address in _near_another(sorted(found))}
     return sorted(hits)
 
 
@@ -106,35 +120,34 @@ def outside(hits: Iterable[Hit], allowed: Sequence[range]) -> list[Hit]:
     return [hit for hit in hits if not any(hit.address in area for area in allowed)]
 
 
-def used_runs(memory: bytes) -> Iterator[tuple[int, bytes]]:
-    """Runs of pages that are not all zero, each with where it begins: most of a machine's memory is never used."""
-    empty, start = bytes(PAGE), -1
-    for at in range(0, len(memory) + PAGE, PAGE):
-        used = memory[at : at + PAGE].strip(b"\0") != b"" if at < len(memory) else False
-        if used and start < 0:
-            start = at
-        elif not used and start >= 0:
-            yield start, memory[start:at] + empty[:PIECE]
-            start = -1
+def _words_among(memory: bytes, wanted: frozenset[int]) -> Iterator[tuple[int, int]]:
+    """Address and value of every word of eight bytes, at whatever address, that is one of those."""
+    view = memoryview(memory + bytes(PIECE))
+    for page in _used_pages(memory):
+        for start in range(page, page + PIECE):
+            words = view[start : start + PAGE].cast("Q")
+            if not wanted.isdisjoint(words):
+                yield from ((start + PIECE * place, word) for place, word in enumerate(words) if word in wanted)
 
 
-def _places(memory: bytes, piece: bytes) -> Iterator[int]:
-    at = memory.find(piece)
-    while at >= 0:
-        yield at
-        at = memory.find(piece, at + 1)
+def _used_pages(memory: bytes) -> Iterator[int]:
+    """Most of a machine's memory is never used. A secret that begins in a page of nothing ends in the next one: hence the one before."""
+    empty, yielded = bytes(PAGE), -1
+    for page in range(0, len(memory), PAGE):
+        if memory[page : page + PAGE] != empty:
+            yield from (at for at in (page - PAGE, page) if at > yielded)
+            yielded = page
 
 
-def _limb_places(memory: bytes, parts: Sequence[bytes]) -> Iterator[int]:
-    """Where a limb lies near another one of the same number; one alone may be any small number."""
-    found = sorted((at, place) for place, part in enumerate(parts) if _telling(part) for at in _places(memory, part))
-    addresses = [at for at, _ in found]
-    for at, place in found:
-        near = range(bisect_left(addresses, at - LIMB_SPAN), bisect_left(addresses, at + LIMB_SPAN + 1))
+def _near_another(found: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Addresses of limbs near another one of the same number; one alone may be any small number."""
+    addresses = [address for address, _ in found]
+    for address, place in found:
+        near = range(bisect_left(addresses, address - LIMB_SPAN), bisect_left(addresses, address + LIMB_SPAN + 1))
         if any(found[other][1] != place for other in near):
-            yield at
+            yield address
 
 
-def _telling(part: bytes) -> bool:
-    """Big enough not to be a count."""
-    return int.from_bytes(part, "little") >= 1 << (LIMB_BITS - 8)
+def _word(piece: bytes) -> int:
+    """As a view of memory by words has it here."""
+    return int.from_bytes(piece, sys.byteorder)
