@@ -7,7 +7,7 @@
 #include "effects.h"
 #include "help.h"
 
-enum { ROUNDS = 10, ROUND_TICKS = MS, ALL_ROUNDS = 20 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 200 };
+enum { ROUNDS = 10, ROUND_TICKS = MS, ALL_ROUNDS = 200 * ROUNDS * MS, SPIN = 20 * MS, BUSY_MS = 20, BUDGET_MS = 200 };
 /* The slack: a measure cuts periods in two, and a server is not stopped in the middle of what it does for its caller. */
 enum { CLIENT_SHARE = 500, SHARE_SLACK = 200, MILLE = 1000, MEASURE = 500 * MS };
 

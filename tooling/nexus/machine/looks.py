@@ -5,9 +5,11 @@ back what is wrong, or nothing. Called by machine/proof.py with the guest standi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
+import termios
 import threading
 import time
 from collections import Counter
@@ -27,7 +29,8 @@ BLOCK = 8
 STREAM_BYTES = 32 << 10
 HOLD_SECONDS = 5.0
 STILL_SECONDS = 0.25
-FEED_SECONDS = 0.05
+FEED_SECONDS = 3.0  # at most, until QEMU has taken what it was fed
+SETTLE_SECONDS = 0.03  # and has done with it what it does
 REPEATS = 8
 USED_OFFSET = 2048  # in the kernel's ring frame (firmware/kernel/queue.c)
 FORGED_BYTES = 5
@@ -91,6 +94,12 @@ class Looks:
                 os.read(self._fifo, 65536)
             except BlockingIOError:
                 return
+
+    def _wait_until_taken(self) -> None:
+        end = time.monotonic() + FEED_SECONDS
+        while fcntl.ioctl(self._fifo, termios.FIONREAD, bytes(4)) != bytes(4) and time.monotonic() < end:
+            time.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_SECONDS)
 
     def _starve(self) -> str:
         self._drain()
@@ -185,7 +194,7 @@ class Looks:
         pattern = token.to_bytes(BLOCK, "little") * REPEATS
         self._drain()
         os.write(self._fifo, pattern * (PAGE // len(pattern)))
-        time.sleep(FEED_SECONDS)
+        self._wait_until_taken()
         found = self._find(pattern)
         self.refill()
         start, size = self._device_number("dma"), self._device_number("dma_bytes")
