@@ -7,7 +7,7 @@
 #include "contract.h"
 
 /* Also read by guard.S. tests/os/test_vault.py sees how much of it the deepest operation needs. */
-#define KEY_STACK_BYTES 8192
+#define KEY_STACK_BYTES 4096
 #define KEY_SECRET_BYTES 64 /* as libsodium keeps it: the seed, then the public key */
 
 #ifndef __ASSEMBLER__

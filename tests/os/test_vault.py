@@ -259,7 +259,7 @@ def test_a_device_that_runs_dry_makes_no_key(boot: Boot, tmp_path: Path) -> None
 
 def secrets_of(seed: bytes) -> dict[str, bytes]:
     """Of the key, and of the signature that the steps `once` and `repeat` make with it."""
-    one = Signed(PURPOSES[1], *SUBJECTS[0], MODES["test_entropy"], message(40))
+    one = Signed(PURPOSES[1], *SUBJECTS[0], MODES["test_entropy"], message(LENGTHS[-1]))
     return {**key_secrets(seed), **nonce_secrets(seed, signed_bytes(CONTRACT, one))}
 
 

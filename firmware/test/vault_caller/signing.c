@@ -13,8 +13,8 @@
 const struct purpose purposes[] = {PURPOSE_ROW(ATTEST), PURPOSE_ROW(SELFTEST)};
 const size_t purpose_count = COUNT(purposes);
 
-enum { REPEATS = 64, HEAD = sizeof(uint32_t) + 1 + KEY_ID_BYTES, ANY_LENGTH = 40 };
-static const size_t lengths[] = {0, 1, 32, 255, LIMIT_SIGN_MESSAGE_BYTES};
+enum { REPEATS = 64, HEAD = sizeof(uint32_t) + 1 + KEY_ID_BYTES, LONGEST = LIMIT_SIGN_MESSAGE_BYTES };
+static const size_t lengths[] = {0, 1, 32, 255, LONGEST};
 
 /* Byte i of a message of n bytes; tests/os/test_vault.py has it too. */
 static uint8_t message_byte(size_t n, size_t i) { return (uint8_t)(7 * i + n); }
@@ -90,14 +90,14 @@ void signing_show(void) {
 void signing_repeat(void) {
     uint8_t before[KEY_SIGNATURE_BYTES];
     for (size_t i = 0; i < REPEATS; i++) {
-        check(sign(&purposes[0], &subjects[0], ANY_LENGTH) == STATUS_OK, "signed again");
+        check(sign(&purposes[0], &subjects[0], LONGEST) == STATUS_OK, "signed again");
         check(i == 0 || memcmp(before, PAYLOAD + HEAD, sizeof before) == 0, "signed the same again");
         memcpy(before, PAYLOAD + HEAD, sizeof before);
     }
 }
 
-void signing_once(void) { check(sign(&purposes[0], &subjects[0], ANY_LENGTH) == STATUS_OK, "signed once"); }
+void signing_once(void) { check(sign(&purposes[0], &subjects[0], LONGEST) == STATUS_OK, "signed once"); }
 
 void signing_lost(void) {
-    check(sign(&purposes[0], &subjects[0], ANY_LENGTH) == ASK_BROKEN - E_PEER_DIED, "vault dies while it signs");
+    check(sign(&purposes[0], &subjects[0], LONGEST) == ASK_BROKEN - E_PEER_DIED, "vault dies while it signs");
 }

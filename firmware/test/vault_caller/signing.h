@@ -23,7 +23,7 @@ void signing_show(void);
 /* So often that the timer interrupts some of them; all must be equal. */
 void signing_repeat(void);
 
-/* One, as any other. */
+/* One over as much as can be. */
 void signing_once(void);
 
 /* One in which vault dies. */
