@@ -161,3 +161,4 @@ void trap_init(void);
 void trap_return(struct trap_frame *frame) __attribute__((noreturn));
 struct trap_frame *trap_handle(struct trap_frame *frame);
 uint64_t trap_longest_path(void);
+void trap_slept(uint64_t count);

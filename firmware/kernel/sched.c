@@ -190,7 +190,9 @@ static void idle(void) {
     uint64_t before = arch_instructions();
     timer_set(next_event(arch_time()));
     arch_wait();
-    idle_instructions += arch_instructions() - before;
+    uint64_t slept = arch_instructions() - before;
+    idle_instructions += slept;
+    trap_slept(slept);
     irq_handle();
     sched_timer();
 }
