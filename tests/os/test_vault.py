@@ -254,6 +254,22 @@ def test_a_device_that_runs_dry_makes_no_key(boot: Boot, tmp_path: Path) -> None
     assert keys(machine)[0].public == Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
+def test_a_caller_that_gives_up_costs_nothing(exact_hand: Hand) -> None:
+    exact_hand.order("setup", "seed", "late")
+
+
+def test_no_generation_comes_twice(hand: Hand) -> None:
+    hand.order("setup", "seed", "destroy")
+    made = hand.view.translate(hand.vault, hand.symbols["made"])
+    assert made is not None
+    assert hand.machine.read_phys(made, 4) == (1).to_bytes(4, "little")
+    with attached(hand.machine.session) as debugger:
+        debugger.write(made, ((1 << CONTRACT.number("key.generation_shift")) - 1).to_bytes(4, "little"))
+    hand.order("starve")
+    hand.order("kill", "restart", "seed")
+    assert keys(hand.machine)[-1].generation == 1 << CONTRACT.number("key.generation_shift") | 1
+
+
 # ---- what is left in memory ------------------------------------------------------------------------------------------
 
 

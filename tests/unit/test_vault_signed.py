@@ -129,3 +129,13 @@ def test_a_signature_is_checked_against_all_of_it() -> None:
 
 def test_a_key_id_is_the_beginning_of_a_digest() -> None:
     assert key_id(CONTRACT, b"").hex() == "e3b0c44298fc1c14"  # SHA-256 of nothing
+
+
+def test_nothing_but_vault_and_the_test_of_the_library_may_sign() -> None:
+    """Every other program is refused by its makefile when it holds a function that signs."""
+    rules = [path for path in (ROOT / "firmware").rglob("native.mk") if "CRYPTO = sign" in path.read_text("utf-8")]
+    assert sorted(path.parent.relative_to(ROOT).as_posix() for path in rules) == [
+        "firmware/test/crypto",
+        "firmware/vault",
+    ]
+    assert "crypto_sign_ed25519_detached" in (ROOT / "firmware/runtime/forbidden.txt").read_text("utf-8")

@@ -21,7 +21,7 @@ static const struct step {
     {"setup", keys_setup},       {"seed", keys_seed},      {"show", signing_show},  {"repeat", signing_repeat},
     {"once", signing_once},      {"lost", signing_lost},   {"sweep", sweep},        {"destroy", keys_destroy},
     {"kill", keys_kill},         {"restart", keys_restart}, {"starve", keys_starve}, {"orphan", keys_orphan},
-    {"answers", keys_answers},
+    {"answers", keys_answers},   {"late", signing_late},
 };
 static const char script[][NAME_BYTES] = {
     "setup", "seed", "show", "repeat", "destroy", "seed", "show", "destroy", "sweep", "seed", "kill", "restart", "seed", "once", "destroy",

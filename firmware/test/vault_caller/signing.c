@@ -7,13 +7,14 @@
 #include <sodium/crypto_sign_ed25519.h>
 
 #include "caller.h"
+#include "nexus.h"
 #include "user.h"
 
 #define PURPOSE_ROW(name) {PURPOSE_##name, PURPOSE_NAME_##name}
 const struct purpose purposes[] = {PURPOSE_ROW(ATTEST), PURPOSE_ROW(SELFTEST)};
 const size_t purpose_count = COUNT(purposes);
 
-enum { REPEATS = 64, HEAD = sizeof(uint32_t) + 1 + KEY_ID_BYTES, LONGEST = LIMIT_SIGN_MESSAGE_BYTES };
+enum { REPEATS = 64, HEAD = sizeof(uint32_t) + 1 + KEY_ID_BYTES, LONGEST = LIMIT_SIGN_MESSAGE_BYTES, TOO_SOON = 1000 };
 static const size_t lengths[] = {0, 1, 32, 255, LONGEST};
 
 /* Byte i of a message of n bytes; tests/os/test_vault.py has it too. */
@@ -97,6 +98,14 @@ void signing_repeat(void) {
 }
 
 void signing_once(void) { check(sign(&purposes[0], &subjects[0], LONGEST) == STATUS_OK, "signed once"); }
+
+void signing_late(void) {
+    uint64_t answer;
+    size_t bytes = ask_head(OP_VAULT_SIGN, signing_request(PAYLOAD, purposes[0].id, LONGEST));
+    uint64_t status = nexus_call(CAP_VAULT, nexus_word((uint32_t)bytes, 0, 0), nexus_time() + TOO_SOON, subjects[0].handle, &answer);
+    check(status == E_DEADLINE, "not signed in so little time");
+    signing_once();
+}
 
 void signing_lost(void) {
     check(sign(&purposes[0], &subjects[0], LONGEST) == ASK_BROKEN - E_PEER_DIED, "vault dies while it signs");

@@ -26,5 +26,8 @@ void signing_repeat(void);
 /* One over as much as can be. */
 void signing_once(void);
 
+/* One that nobody waits for to the end, then another. */
+void signing_late(void);
+
 /* One in which vault dies. */
 void signing_lost(void);
