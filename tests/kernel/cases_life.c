@@ -191,6 +191,14 @@ CASE(a_quiet_process_tells_no_details) {
     CHECK(strstr(host_uart, "abcdef") == 0 && strstr(host_uart, "12345678") == 0);
 }
 
+CASE(a_stopped_process_leaves_no_register_with_the_kernel) {
+    boot();
+    const struct trap_frame none = {0};
+    memset(&proc(TWIN)->frame, 0xa5, sizeof none);
+    process_stop(proc(TWIN), FAULT_MEMORY, 0);
+    CHECK(memcmp(&proc(TWIN)->frame, &none, sizeof none) == 0);
+}
+
 CASE(the_death_of_the_root_ends_the_system) {
     boot();
     CHECK_ENDS(sys(proc(ROOT), SYS_EXIT, 0));
