@@ -17,7 +17,7 @@ import pytest
 from nexus import layout
 from nexus.errors import BuildError, SetupError
 from nexus.image import build, manifest, toolchain
-from nexus.image.kernel import RAM_BASE, read_image
+from nexus.image.kernel import read_image
 
 SILENT_SECONDS = 60.0
 
@@ -125,8 +125,8 @@ def test_new_and_gone_files_make_an_image_stale(found: manifest.Manifest, own_cl
 
 def test_manifest_states_what_is_in_the_image(interpreters: Path, found: manifest.Manifest) -> None:
     linked = read_image(layout.image_path(interpreters, "default"))
-    assert min(area.start for area in found.areas) == linked.symbols["_start"] == RAM_BASE
-    assert found.image_end == linked.end < RAM_BASE + found.ram_bytes
+    assert min(area.start for area in found.areas) == linked.symbols["_start"] == layout.RAM_BASE
+    assert found.image_end == linked.end < layout.RAM_BASE + found.ram_bytes
     for part in found.parts:
         segment = next(s for s in linked.segments if s.va <= part.address < s.va + s.memory_bytes)
         data = segment.data[part.address - segment.va :][: part.bytes]

@@ -19,7 +19,6 @@ from nexus.contract.load import Contract, load_contract
 from nexus.errors import DeadlineError, VerdictError
 from nexus.image import manifest as manifests
 from nexus.image.build import build_image
-from nexus.image.kernel import RAM_BASE
 from nexus.machine.argv import Rng
 from nexus.machine.session import Session
 from nexus.machine.target import Target, launch_of, of_manifest
@@ -174,7 +173,7 @@ def _lines_to_end(session: Session) -> list[str]:
 
 def _least_ram(root: Path, built: manifests.Manifest, contract: Contract, progress: Progress) -> int:
     """What the system takes, proven by booting an image that is told to have no more, whatever QEMU itself needs."""
-    needed = built.image_end - RAM_BASE + sum(row.frames for row in built.processes) * PAGE
+    needed = built.image_end - layout.RAM_BASE + sum(row.frames for row in built.processes) * PAGE
     needed += len(built.qemu_devices) * PAGE  # the rings of a device's queue are the kernel's
     recipe = root / "build" / "ram-min.toml"
     recipe.write_text(f'base = "{MEASURED}"\nmemory = "{needed >> 10} KiB"\n', encoding="utf-8")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+RAM_BASE = 0x8000_0000  # of QEMU -M virt; nexus inspect refuses an image whose first byte lies elsewhere
+
 
 def find_root() -> Path:
     """The clone that this package belongs to."""

@@ -140,7 +140,7 @@ def write_sources(
 def check_memory(system: System, built: Sequence[Program], image_end: int) -> None:
     """The check of the recipe again, now that the image's real size is known."""
     own = {program.name: program.writable_pages for program in built}
-    if expected := memory.shortage(system, image_end - kernel.RAM_BASE, own):
+    if expected := memory.shortage(system, image_end - layout.RAM_BASE, own):
         raise RecipeError(f"{system.files[-1]}: memory: found {system.memory >> 10} KiB, expected {expected}")
 
 

@@ -17,6 +17,7 @@ from nexus.image import kernel
 from nexus.image.decode import Table, read_table
 from nexus.image.manifest import Manifest, ProcessRow, file_entry
 from nexus.image.program import EXECUTE, WRITE, Program, read_program
+from nexus.layout import RAM_BASE
 from nexus.recipe.model import PAGE, pages
 
 RUNTIME = "service"
@@ -69,7 +70,7 @@ def _file(image: Path, manifest: Manifest) -> list[str]:
 
 def _areas(linked: kernel.Linked, manifest: Manifest) -> list[str]:
     problems = _differs("areas", list(linked.areas), manifest.areas)
-    problems += _differs("_start", linked.symbols.get("_start"), kernel.RAM_BASE)
+    problems += _differs("_start", linked.symbols.get("_start"), RAM_BASE)
     problems += [
         f"{segment.va:#x}: found writable and executable" for segment in linked.segments if _both(segment.flags)
     ]

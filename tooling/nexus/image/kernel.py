@@ -19,7 +19,6 @@ from nexus.image.manifest import Area
 from nexus.image.program import Segment
 from nexus.image.stack import check_stack
 
-RAM_BASE = 0x8000_0000  # of -M virt
 COMPILER_FILE = ".compiler"
 
 

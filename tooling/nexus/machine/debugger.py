@@ -1,4 +1,4 @@
-"""The hart under control through gdbstub: runs to an address in one process, reads and sets registers, writes physical memory.
+"""The hart under control through gdbstub: runs to an address in one process, reads registers, writes physical memory.
 
 Called by tests that have to be at one instruction, or tell a program of theirs something while it stands. Attached, the machine is
 stopped but for `run_to`; detached, it goes on.
@@ -20,9 +20,6 @@ DONE = "OK"
 
 class Debugger(Gdbstub):
     """One attachment; see `attached`."""
-
-    def set_register(self, name: str, value: int) -> None:
-        self._ok(f"P{self._numbers[name]:x}={value.to_bytes(8, 'little').hex()}")
 
     def write(self, address: int, data: bytes) -> None:
         """Into physical memory, whatever is running."""

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from nexus.contract.load import Contract
 from nexus.errors import MachineError, NexusError
+from nexus.layout import RAM_BASE
 from nexus.machine.kernelview import KernelView
 from nexus.machine.machinestate import MachineState
 from nexus.machine.qtest import Qtest
 from nexus.machine.session import Session
 
-RAM_BASE = 0x8000_0000
 PAGE = 4096
 BLOCK = 8
 STREAM_BYTES = 32 << 10

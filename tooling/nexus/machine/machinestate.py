@@ -4,12 +4,12 @@ gdbstub, page tables and the kernel's text from RAM. Called by the host's looks 
 
 from __future__ import annotations
 
+from nexus.layout import RAM_BASE
 from nexus.machine import registry
 from nexus.machine.gdbstub import Gdbstub
 from nexus.machine.kernelview import PTE_R, PTE_U, PTE_W, PTE_X, KernelView
 from nexus.machine.session import Session
 
-RAM_BASE = 0x8000_0000
 VIRTIO_START, VIRTIO_END = 0x1000_1000, 0x1000_9000
 PAGE = 4096
 

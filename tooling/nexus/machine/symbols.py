@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nexus.layout import RAM_BASE
 from nexus.verdict.grammar import COUNTER, KERNEL, Malformed, Seen, parse
 
-KERNEL_BASE = 0x8000_0000
 MAX_COUNTERS = 4
 SHF_EXECINSTR = 4
 NAME = re.compile(r"[A-Za-z_]")  # not the marks of the assembler: $x, .L1
@@ -55,9 +55,9 @@ def locate(elf: Path, address: int) -> str | None:
 
 
 def _decode(address: int, label: str, kernel: Path, programs: Mapping[str, Path]) -> str:
-    elf = kernel if address >= KERNEL_BASE else programs.get(label) or _only(programs)
+    elf = kernel if address >= RAM_BASE else programs.get(label) or _only(programs)
     place = locate(elf, address) if elf is not None else None
-    whose = f" {label}" if label and address < KERNEL_BASE else ""
+    whose = f" {label}" if label and address < RAM_BASE else ""
     return f"{address:#x}{whose} {place or 'in no known function'}"
 
 
