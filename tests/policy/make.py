@@ -13,9 +13,9 @@ from reference import Reference
 from nexus import layout
 from nexus.contract.load import load_contract
 from nexus.policy import shadow
-from nexus.policy.check import check_policy
+from nexus.policy.check import check_policy, load_policy
 from nexus.policy.compile import compile_table
-from nexus.policy.evaluate import Evaluator, guest_module
+from nexus.policy.evaluate import Evaluator, evaluator_of, guest_module, policy_files
 from nexus.policy.model import Policy
 from nexus.policy.raw import parse_raw
 from nexus.policy.world import world_of
@@ -57,6 +57,12 @@ def evaluator(*texts: str, module: Any = None, services: tuple[str, ...] = SERVI
     policy, world = checked(*texts, idle=idle), world_of(CONTRACT, services)
     module = module or guest_module(ROOT, CONTRACT)
     return Evaluator(module, compile_table(policy, world, CONTRACT), policy, world, CONTRACT)
+
+
+def base() -> Evaluator:
+    """The system's own policy, for all the services that it declares."""
+    policy = load_policy(policy_files(ROOT), CONTRACT, ROOT)
+    return evaluator_of(policy, world_of(CONTRACT, policy.services), CONTRACT, ROOT)
 
 
 def reference(*texts: str) -> Reference:

@@ -33,6 +33,7 @@ class Reference:
         for text in texts:
             self.lay(tomllib.loads(text))
         self.known: dict[tuple[str, str], bool] = {}
+        self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def lay(self, layer: dict[str, Any]) -> None:
         self.services |= set(layer.get("services", {}))
@@ -55,15 +56,21 @@ class Reference:
     def is_name(self, target: str) -> bool:
         return 0 < len(target) <= 32 and not set(target) - set("abcdefghijklmnopqrstuvwxyz0123456789.:_-")
 
+    def rules_of(self, subject: str, action: str) -> list[dict[str, Any]]:
+        if (subject, action) not in self.candidates:
+            self.candidates[subject, action] = [
+                rule
+                for rule in self.rules.values()
+                if self.is_one_of(rule["subject"], subject) and self.matches(rule["action"], action)
+            ]
+        return self.candidates[subject, action]
+
     def effects(self, subject: str, action: str, target: str, gates: set[str]) -> set[str]:
         """What the rules that count say."""
         return {
             rule["effect"]
-            for rule in self.rules.values()
-            if self.is_one_of(rule["subject"], subject)
-            and self.matches(rule["action"], action)
-            and self.matches(rule["target"], target)
-            and set(rule.get("gates", [])) <= gates
+            for rule in self.rules_of(subject, action)
+            if self.matches(rule["target"], target) and gates.issuperset(rule.get("gates", ()))
         }
 
     def allows(

@@ -33,6 +33,7 @@ VERBS = {
     "test-kernel": Verb("machine", "Boot the kernel proof image and judge it."),
     "mutants": Verb("mutants", "Plant known bugs in a copy; the test named for each must fail."),
     "bench": Verb("bench", "Measure the system in exact instruction counts."),
+    "policy": Verb("policy", "Check, explain and compare the rules that policyd decides by."),
     "doctor": Verb("setup", "Check the tools, sources and limits of this machine."),
 }
 

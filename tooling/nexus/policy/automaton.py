@@ -65,8 +65,9 @@ def build(patterns: Iterable[str], most_words: int) -> Automaton:
         kind = kinds.setdefault(matched, len(kinds) + 1)
         samples.setdefault(kind, text)
         rows.append([kind, *_next(patterns, places, text, used, spare, states)])
-        if len(rows) * width > most_words:
-            raise TooLarge(f"{len(rows)} states of {width} words")
+        count = SINK + 1 + len(states.found)
+        if count * width > most_words:
+            raise TooLarge(f"{count} states of {width} words")
     columns = {ord(character): FIRST + place for place, character in enumerate(used)}
     symbols = tuple(columns.get(byte, OTHER if byte in NAME_BYTES else ILLEGAL) for byte in range(256))
     return Automaton(

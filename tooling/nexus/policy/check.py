@@ -1,7 +1,7 @@
 """From policy files as written to a checked Policy: every rule about rules, and the message for each way to break one.
 
-Called by the verbs and by compile.py's callers. Files are laid over each other in order: a later rule of the same subject, action,
-target and gates takes an earlier one's place, so does a domain of the same name. Within one file that is an error.
+Called by the verbs and by evaluate.py. Files are laid over each other in order: a later file's rule of the same subject, action,
+target and gates takes the place of an earlier file's, if it says the opposite; so does a domain of the same name.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class _Checker:
         self.problems = Problems()
         self.services = list(services)
         self.domains: dict[str, tuple[str, ...]] = {}
+        self.domain_places: dict[str, Where] = {}
         self.identities: dict[int, str] = {}
 
     def policy(self) -> Policy:
@@ -54,15 +55,15 @@ class _Checker:
         self.problems.raise_if_any()
         checked = sorted((self.rule(*row) for row in rows), key=_content)
         asked = [self.delegate(*row) for row in delegates]
+        self.counts(checked, asked)
         self.problems.raise_if_any()
         rules = tuple(_numbered(rule, number) for number, rule in enumerate(checked, 1))
         tables = {table.where: table for _, table, _ in (*rows, *delegates)}
         shadow.rules(rules, tables, self.problems)
         shadow.delegates(asked, tables, self.problems)
-        self.counts(rules, asked)
         self.problems.raise_if_any()
         files = tuple(layer.file for layer in self.layers)
-        return Policy(tuple(self.services), self.domains, rules, tuple(asked), files)
+        return Policy(tuple(self.services), self.domains, rules, tuple(asked), files, self.domain_places)
 
     def declared(self) -> None:
         """Id names; no two have one service id, apps that rules name included."""
@@ -88,7 +89,7 @@ class _Checker:
                 for member in members:
                     if member not in self.services:
                         self.problems.at(table, name, repr(member), self.expected_service(member))
-                self.domains[name] = members
+                self.domains[name], self.domain_places[name] = members, entry.where
 
     def parse(self, table: RawTable, key: str, value: Any, field: Field) -> Any:
         try:
@@ -107,14 +108,14 @@ class _Checker:
                     values["target"] = self.names.no_target
                 selector = tuple(tuple(sorted(values[k])) if isinstance(values[k], tuple) else values[k] for k in key)
                 other = merged.get(selector)
-                if other is not None and other[0] == number:
+                if other and (other[0] == number or other[2].get("effect") == values.get("effect")):
                     self.said_twice(table, key[0], values, other[1], other[2])
                 merged[selector] = (number, table, values)
         return list(merged.values())
 
     def said_twice(self, table: RawTable, key: str, values: Values, other: RawTable, others: Values) -> None:
         if values.get("effect") == others.get("effect"):
-            self.problems.at(table, key, f"what {other.where} says already", "everything once in a file")
+            self.problems.at(table, key, f"what {other.where} says already", "everything once")
         else:
             found = f"{values['effect']!r} for what {other.where} says {others['effect']!r} to"
             self.problems.at(table, "effect", found, "one effect for one subject, action, target and gates")

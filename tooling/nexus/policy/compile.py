@@ -148,10 +148,9 @@ class _Compiler:
 
     def asker_row(self, subject: str, action: str) -> int:
         """Place in `delegates` of the row that says who may ask; for itself everybody may."""
-        row = [0, MAY_ASK]
-        for asker in self.subjects:
-            row.append(MAY_ASK if any(one.matches(asker, subject, action) for one in self.policy.delegates) else 0)
-        return self.delegates.place(row)
+        about = [row for row in self.policy.delegates if action in row.actions and row.subject.matches(subject)]
+        allowed = [MAY_ASK if any(row.asker.matches(asker) for row in about) else 0 for asker in self.subjects]
+        return self.delegates.place([0, MAY_ASK, *allowed])
 
     def app(self, name: str) -> list[int]:
         identity = service_id(name)

@@ -6,8 +6,9 @@ Entry points of the image builder (compile_policy, refused_grants) and of every 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from nexus.image.fold import fold
 from nexus.policy.check import load_policy
 from nexus.policy.compile import Compiled, compile_table
 from nexus.policy.model import Policy, World, is_app
+from nexus.policy.universe import Universe
 from nexus.policy.world import world_of
 from nexus.recipe.model import Edge, System, service_id
 
@@ -122,6 +124,15 @@ class Evaluator:
         why = self.sel.reason(said)
         bits = (self.sel.RULE_ALLOWS, self.sel.IN_MASK, self.sel.MAY_ASK)
         return Decision(said > 0, self.sel.rule(said), *(bool(why & bit) for bit in bits))
+
+    def answers(self, universe: Universe) -> Iterator[int]:
+        """The evaluator's own answer to each point of the universe, in its order."""
+        places = [self.place(name) for name in universe.subjects]
+        actions = [self.action(name) for name in universe.actions]
+        kinds = [self.kind(name) for name in universe.targets]
+        settings = [self.gates(gates) for gates in universe.settings]
+        for place, action, kind, gates in product(places, actions, kinds, settings):
+            yield self.sel.decide(self.rules, self.oneself, place, EVERY_ACTION, action, kind, gates)
 
 
 def route_name(edge: Edge) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nexus.recipe.raw import Where
 
@@ -24,7 +25,14 @@ def is_app(subject: str) -> bool:
 
 def glob_matches(pattern: str, name: str) -> bool:
     """`*` stands for any number of any characters; everything else for itself."""
-    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name, re.DOTALL) is not None
+    if "*" not in pattern:
+        return pattern == name
+    return _compiled(pattern).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
 def glob_covers(pattern: str, other: str) -> bool:
@@ -114,6 +122,7 @@ class Policy:
     rules: tuple[Rule, ...]
     delegates: tuple[Delegate, ...]
     files: tuple[str, ...]
+    domain_places: Mapping[str, Where]
 
     @property
     def apps(self) -> tuple[str, ...]:

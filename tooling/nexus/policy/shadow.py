@@ -13,6 +13,7 @@ from nexus.recipe.fields import Problems
 from nexus.recipe.raw import RawTable, Where
 
 Tables = Mapping[Where, RawTable]
+EFFECTS = {True: "allows", False: "denies"}
 
 
 def rules(rules: Sequence[Rule], tables: Tables, problems: Problems) -> None:
@@ -29,7 +30,7 @@ def rules(rules: Sequence[Rule], tables: Tables, problems: Problems) -> None:
             equal = rule.covers(other) and order[id(rule)] < order[id(other)]
             if rule.allow == other.allow and not equal:
                 found = f"a rule that is part of {other.where}"
-                problems.at(tables[rule.where], "subject", found, f"one that {rule.effect}s something more")
+                problems.at(tables[rule.where], "subject", found, f"one that {EFFECTS[rule.allow]} something more")
                 break
 
 
