@@ -7,12 +7,15 @@
 #include "kernel.h"
 
 enum { MAX_LINES = 1024, KERNEL_WRITER = 0xff, BURST = 64, ESCAPED = 4 };
+/* No line counts for less, so that room for lines never ends before room for bytes and what is reserved is so of both. */
+enum { LEAST_COST = LIMIT_CONSOLE_BYTES / MAX_LINES };
 
 static uint8_t fifo[LIMIT_CONSOLE_BYTES];
-static uint32_t fifo_head, fifo_used;
+static uint32_t fifo_head, fifo_used, fifo_cost;
 static struct { uint16_t bytes; uint8_t writer; } lines[MAX_LINES];
 static uint32_t line_head, line_count, line_sent;
 static uint64_t lost_lines;
+static uint32_t kernel_lost;
 static bool something_lost;
 
 void console_init(void) { uart_interrupts(false); }
@@ -80,8 +83,11 @@ static uint32_t length_of(const char *text) {
 
 /* --- taking lines --- */
 
+static uint32_t cost_of(uint32_t size) { return size < LEAST_COST ? LEAST_COST : size; }
+
 static bool append(const char *label, uint8_t writer, uint32_t keep_free, const char *text, uint32_t bytes, uint32_t size) {
-    if (line_count == MAX_LINES || fifo_used + size + keep_free > LIMIT_CONSOLE_BYTES) return false;
+    if (fifo_cost + cost_of(size) + keep_free > LIMIT_CONSOLE_BYTES) return false;
+    fifo_cost += cost_of(size);
     lines[(line_head + line_count) % MAX_LINES].bytes = (uint16_t)size;
     lines[(line_head + line_count) % MAX_LINES].writer = writer;
     if (line_count++ == 0) uart_interrupts(true);
@@ -93,9 +99,9 @@ status_t console_write(struct process *p, const char *text, uint32_t bytes) {
     bool reserved = p->row->flags & IMAGE_CONSOLE_RESERVED;
     uint32_t quota = reserved ? LIMIT_CONSOLE_RESERVED : LIMIT_CONSOLE_QUOTA;
     uint32_t size = wire_bytes(length_of(process_label(p)), text, bytes);
-    if (p->console_used + size <= quota &&
+    if (p->console_used + cost_of(size) <= quota &&
         append(process_label(p), (uint8_t)p->index, reserved ? 0 : LIMIT_CONSOLE_RESERVED, text, bytes, size)) {
-        p->console_used += size;
+        p->console_used += cost_of(size);
         return E_OK;
     }
     p->console_lost++;
@@ -110,6 +116,7 @@ uint64_t console_lost_lines(void) { return lost_lines; }
 void console_forget(struct process *p) {
     for (uint32_t i = 0; i < line_count; i++)
         if (lines[(line_head + i) % MAX_LINES].writer == p->index) lines[(line_head + i) % MAX_LINES].writer = KERNEL_WRITER;
+    kernel_lost += p->console_lost; /* told, though no more under its name */
     p->console_used = p->console_lost = 0;
 }
 
@@ -159,20 +166,27 @@ void console_say(const char *format, ...) {
     va_end(args);
     uint32_t size = wire_bytes(sizeof "kernel" - 1, s.text, s.bytes);
     if (append("kernel", KERNEL_WRITER, 0, s.text, s.bytes, size)) return;
+    kernel_lost++;
     lost_lines++;
     something_lost = true;
 }
 
-/* Lost lines are told as soon as there is room again, one writer at a time. */
+static void say_lost_of(const char *label, uint32_t *lost) {
+    uint32_t count = *lost;
+    *lost = 0;
+    console_say("console lost label=%s lines=%u", label, count);
+}
+
+/* Lost lines are told as soon as there is room again, one writer each time. */
 static void say_lost(void) {
-    something_lost = false;
+    if (fifo_cost >= LIMIT_CONSOLE_BYTES / 2) return;
     for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
-        struct process *p = &processes[i];
-        if (p->console_lost == 0) continue;
-        uint32_t count = p->console_lost;
-        p->console_lost = 0;
-        console_say("console lost label=%s lines=%u", process_label(p), count);
+        if (processes[i].console_lost == 0) continue;
+        say_lost_of(process_label(&processes[i]), &processes[i].console_lost);
+        return;
     }
+    if (kernel_lost) say_lost_of("kernel", &kernel_lost);
+    else something_lost = false;
 }
 
 /* --- sending --- */
@@ -184,7 +198,8 @@ static bool send_one(void) {
     fifo_used--;
     if (++line_sent < lines[line_head].bytes) return true;
     uint8_t writer = lines[line_head].writer;
-    if (writer != KERNEL_WRITER) processes[writer].console_used -= line_sent;
+    fifo_cost -= cost_of(line_sent);
+    if (writer != KERNEL_WRITER) processes[writer].console_used -= cost_of(line_sent);
     line_head = (line_head + 1) % MAX_LINES;
     line_count--;
     line_sent = 0;
@@ -193,13 +208,15 @@ static bool send_one(void) {
 
 void console_interrupt(void) {
     for (uint32_t i = 0; i < BURST && send_one(); i++) {}
-    if (something_lost && fifo_used < LIMIT_CONSOLE_BYTES / 2) say_lost();
+    if (something_lost) say_lost();
     uart_interrupts(fifo_used > 0);
 }
 
 /* Before the finisher: everything out, or as much as the host takes within the bound. */
 void console_drain(void) {
     uint64_t end = arch_time() + LIMIT_DRAIN_TICKS;
-    if (something_lost) say_lost();
-    while (fifo_used && arch_time() < end) send_one();
+    while ((fifo_used || something_lost) && arch_time() < end) {
+        if (something_lost) say_lost();
+        send_one();
+    }
 }
