@@ -34,7 +34,8 @@ uint64_t host_mmio_read(uint64_t address);
 void host_mmio_write(uint64_t address, uint64_t value);
 void host_wait(void);
 
-#define CSR_WRITE(name, value) ((void)(value))
+extern uint64_t host_satp;
+#define CSR_WRITE(name, value) (host_##name = (value))
 static inline uint64_t arch_time(void) { return host_time; }
 static inline uint64_t arch_instructions(void) { return host_time; }
 static inline void arch_wait(void) { host_wait(); }

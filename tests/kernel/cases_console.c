@@ -62,6 +62,7 @@ CASE(a_long_line_goes_on_under_its_label) {
             letters += (uint32_t)width - 8;
             at += width + 1;
         }
+        CHECK_EQ(proc(CLIENT)->console_used, 0);
         CHECK_EQ(letters, bytes);
         CHECK_EQ(lines, (bytes + LIMIT_LINE_BYTES - 1) / LIMIT_LINE_BYTES);
     }
@@ -76,6 +77,7 @@ CASE(an_escape_is_never_split) {
         host_uart_bytes = 0;
         CHECK_EQ(say(CLIENT, text, LIMIT_LINE_BYTES + 8), E_OK);
         for (const char *at = printed(); (at = strchr(at, '\\')) != 0; at += 4) CHECK(strncmp(at, "\\x01", 4) == 0);
+        CHECK_EQ(proc(CLIENT)->console_used, 0);
     }
 }
 
@@ -122,6 +124,36 @@ CASE(everybodys_flood_leaves_the_reserved_part) {
     CHECK_EQ(console_lost_lines(), SYSTEM_PROCESSES);
 }
 
+CASE(a_flood_of_short_lines_leaves_it_too) {
+    start();
+    host_uart_reads = false;
+    for (uint32_t i = ROOT; i < SERVER; i++)
+        while (say(i, "f", 1) == E_OK) {}
+    CHECK_EQ(say(SERVER, "still heard", 11), E_OK);
+    console_say("still here %u", 7u);
+    host_uart_reads = true;
+    const char *out = printed();
+    CHECK(strstr(out, "server: still heard\n") != 0);
+    CHECK(strstr(out, "kernel: still here 7\n") != 0);
+}
+
+CASE(what_was_lost_is_told_even_when_all_is_full) {
+    start();
+    host_uart_reads = false;
+    for (uint32_t i = ROOT; i < SYSTEM_PROCESSES; i++)
+        while (say(i, "fill", 4) == E_OK) {}
+    uint64_t lost = 0;
+    while (console_lost_lines() < 100) console_say("the kernel fills the rest");
+    lost = console_lost_lines();
+    host_uart_reads = true;
+    const char *out = printed();
+    uint32_t told = 0;
+    for (const char *at = out; (at = strstr(at, "kernel: console lost label=")) != 0; at++) told++;
+    CHECK_EQ(told, SYSTEM_PROCESSES + 1);
+    CHECK(strstr(out, "label=kernel lines=") != 0);
+    CHECK_EQ(console_lost_lines(), lost); /* none of these was refused itself */
+}
+
 CASE(a_host_that_stops_reading_stops_nobody) {
     start();
     host_uart_reads = false;
@@ -148,7 +180,7 @@ CASE(ten_thousand_short_lines_are_accounted_for) {
     for (uint32_t i = 0; i < 10000; i++) {
         uint32_t who = i % SYSTEM_PROCESSES;
         if (say(who, "x", 1) == E_OK) accepted++; else refused++;
-        if (i % 500 != 499) continue;
+        if (i % 2500 != 2499) continue; /* more than there is room for, in bytes and in lines */
         host_uart_reads = true;
         for (const char *at = printed(); (at = strstr(at, ": x\n")) != 0; at++) lines++;
         host_uart_bytes = 0;

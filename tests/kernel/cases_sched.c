@@ -7,14 +7,20 @@
 enum { SLICE = LIMIT_SLICE_TICKS, PERIOD = LIMIT_SHARE_PERIOD_TICKS };
 
 /* Everybody but those named in the mask waits for a signal that never comes. */
-static void leave_ready(uint32_t mask) {
-    boot();
+static void leave_ready_booted(uint32_t mask) {
+    for (uint32_t i = CLIENT; i < SYSTEM_PROCESSES; i++)
+        if (proc(i)->state == STATE_SUSPENDED) resume(i);
     for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) {
         while (!(mask >> i & 1) && outcome(proc(i)) != BLOCKED) sys(proc(i), SYS_WAIT, H_NOTE);
         proc(i)->since_recv = 0;
     }
     sched_timer();
     sched_run();
+}
+
+static void leave_ready(uint32_t mask) {
+    boot();
+    leave_ready_booted(mask);
 }
 
 static struct process *next(uint64_t ticks) {
@@ -61,6 +67,9 @@ CASE(who_is_interrupted_by_a_higher_rank_goes_on_with_its_turn) {
     CHECK_EQ(sys(proc(SERVER), SYS_WAIT, H_NOTE), BLOCKED);
     sched_run();
     CHECK(current == turn);
+    CHECK_EQ(sys(turn, SYS_WAIT, H_NOTE), BLOCKED);
+    sched_run();
+    CHECK(current == (turn == proc(CLIENT) ? proc(TWIN) : proc(CLIENT)));
 }
 
 CASE(cpu_time_is_charged_to_who_used_it) {
@@ -145,6 +154,71 @@ CASE(after_a_signal_a_server_pays_for_itself) {
     ipc_signal(proc(MIDDLE), 1);
     CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
     CHECK_EQ(proc(MIDDLE)->payer, MIDDLE);
+}
+
+CASE(a_stopped_process_leaves_its_time_and_its_throttle_behind) {
+    leave_ready(1 << LOW | 1 << ROOT);
+    CHECK_EQ(sys(proc(LOW), SYS_TIME), E_OK);
+    uint64_t used = proc(LOW)->cpu_ticks;
+    host_time += 400;
+    CHECK_EQ(sys(proc(LOW), SYS_EXIT, 0), STOPPED);
+    CHECK_EQ(proc(LOW)->cpu_ticks, used + 400);
+    restart(LOW);
+    proc(LOW)->share_used = PERIOD;
+    CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
+    ipc_signal(proc(LOW), 1);
+    CHECK(proc(LOW)->throttled);
+    kill_process(LOW);
+    CHECK(!proc(LOW)->throttled);
+    tick(PERIOD);
+    restart(LOW);
+    CHECK(proc(LOW)->queued);
+    tick(PERIOD);
+    check_invariants();
+}
+
+/* --- the timer --- */
+
+CASE(the_timer_fires_each_slice_while_somebody_runs) {
+    boot_cold();
+    CHECK_EQ(host_timer, host_time + SLICE);
+    leave_ready_booted(1 << CLIENT);
+    next(SLICE);
+    CHECK_EQ(host_timer, host_time + SLICE);
+    next(100);
+    CHECK_EQ(host_timer, host_time + SLICE);
+}
+
+CASE(an_idle_machine_wakes_for_the_next_period_or_deadline) {
+    leave_ready(1 << CLIENT);
+    uint64_t begun = host_time, idle = sched_idle_ticks();
+    CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE, host_time + 5 * PERIOD + 77), BLOCKED);
+    sched_run();
+    CHECK(current == proc(CLIENT));
+    CHECK_EQ(host_time, begun + 5 * PERIOD + 77);
+    CHECK_EQ(sched_idle_ticks(), idle + 5 * PERIOD + 77);
+}
+
+CASE(an_interrupt_ends_idleness) {
+    leave_ready(1 << CLIENT);
+    CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE), BLOCKED);
+    host_irq_pending = 1u << devices[0].irq;
+    uint64_t server = proc(SERVER)->cpu_ticks;
+    sched_run();
+    CHECK(current == proc(SERVER));
+    CHECK_EQ(proc(SERVER)->cpu_ticks, server);
+    CHECK_EQ(reg(proc(SERVER), 1), 1);
+}
+
+CASE(time_until_a_switch_is_the_old_ones) {
+    leave_ready(1 << CLIENT);
+    uint64_t client = proc(CLIENT)->cpu_ticks, server = proc(SERVER)->cpu_ticks;
+    host_time += 60;
+    ipc_signal(proc(SERVER), 1);
+    sched_run();
+    CHECK(current == proc(SERVER));
+    CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 60);
+    CHECK_EQ(proc(SERVER)->cpu_ticks, server);
 }
 
 /* --- the budget of a server --- */

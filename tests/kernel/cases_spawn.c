@@ -164,6 +164,22 @@ CASE(an_apps_lines_bear_its_name) {
     CHECK(strstr(host_uart, "\napp:probe: hello\nkernel: fault label=app:probe cause=exit") != 0);
 }
 
+CASE(what_a_freed_app_could_not_say_is_told_all_the_same) {
+    sealed_region();
+    uint64_t handle = spawned("app:probe");
+    CHECK_EQ(steps(handle, SUP_RESUME), E_OK);
+    host_uart_reads = false;
+    memset(user(proc(APP), VA_HEAP), 'x', 200);
+    while (sys(proc(APP), SYS_CONSOLE_WRITE, HANDLE_BOOT, VA_HEAP, 200) == E_OK) {}
+    CHECK_EQ(steps(handle, SUP_KILL), E_OK);
+    CHECK_EQ(steps(handle, SUP_FREE), E_OK);
+    spawned("app:other");
+    host_uart_reads = true;
+    console_drain();
+    CHECK(strstr(host_uart, "kernel: console lost label=kernel lines=1\n") != 0);
+    CHECK_EQ(proc(APP)->console_used, 0);
+}
+
 CASE(an_app_reads_as_one_of_the_lowest_rank) {
     sealed_region();
     CHECK_EQ(steps(spawned("app:probe"), SUP_RESUME), E_OK);

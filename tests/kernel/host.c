@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 _Alignas(4096) uint8_t host_ram[HOST_RAM_BYTES];
-uint64_t host_time = 1000, host_timer;
+uint64_t host_time = 1000, host_timer, host_satp;
 char host_uart[1 << 17];
 uint32_t host_uart_bytes, host_irq_pending;
 bool host_uart_reads = true, host_checks_each_step = true;
@@ -45,6 +45,7 @@ void host_fail(const char *file, int line, const char *format, ...) {
 }
 
 uint64_t trap_longest_path(void) { return 0; }
+void trap_slept(uint64_t count) { (void)count; }
 
 /* --- devices --- */
 

@@ -28,7 +28,7 @@ enum {
     H_SYSTEM = H_GIFT, H_SUPERVISE_CLIENT,  /* ROOT: then one for each process in order */
 };
 
-extern uint64_t host_time, host_timer;
+extern uint64_t host_time, host_timer, host_satp;
 extern char host_uart[1 << 17];
 extern uint32_t host_uart_bytes;
 extern bool host_uart_reads;   /* false: the host has stopped reading */

@@ -95,6 +95,21 @@ static void check_state(const struct process *p) {
     if (p->state == STATE_STOPPED) CHECK_EQ(p->free_slots, LIMIT_CAP_SLOTS);
 }
 
+/* Each rank's queue holds those who are queued, once, in one chain. */
+static void check_ready(void) {
+    uint32_t queued = 0, walked = 0;
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
+        const struct process *head = &processes[i];
+        queued += head->queued;
+        if (!head->queued || head->prev) continue;
+        for (const struct process *p = head; p; p = p->next) {
+            CHECK(p->queued && p->rank == head->rank && walked++ < PROCESS_SLOTS);
+            CHECK(p->next == 0 || p->next->prev == p);
+        }
+    }
+    CHECK_EQ(walked, queued);
+}
+
 static void check_regions(void) {
     for (uint16_t i = 0; i < image.region_count; i++) {
         uint32_t holders = count_caps(OBJ_REGION, i);
@@ -117,6 +132,7 @@ void check_invariants(void) {
     for (uint32_t i = 0; i < image.endpoint_count; i++) waiting += check_queue(&endpoints[i]);
     CHECK_EQ(live + waiting, calling);
     check_deadlines();
+    check_ready();
     check_regions();
-    CHECK(current == 0 || current->state == STATE_READY);
+    CHECK(current == 0 || (current->state == STATE_READY && host_satp == current->satp));
 }
