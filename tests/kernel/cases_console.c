@@ -167,6 +167,23 @@ CASE(a_host_that_stops_reading_stops_nobody) {
     CHECK(strcmp(printed(), "client: ready\n") == 0);
 }
 
+CASE(the_device_asks_for_more_while_there_is_more) {
+    start();
+    CHECK(!host_uart_asks || host_uart_bytes == 0);
+    console_interrupt();
+    CHECK(!host_uart_asks);
+    char text[200];
+    memset(text, 'm', sizeof text);
+    CHECK_EQ(say(CLIENT, text, sizeof text), E_OK);
+    CHECK(host_uart_asks);
+    while (host_uart_asks) console_interrupt();
+    CHECK_EQ(host_uart_bytes, sizeof text + 2 * (8 + 1));
+    host_uart_reads = false;
+    CHECK_EQ(say(CLIENT, text, 1), E_OK);
+    console_interrupt();
+    CHECK(host_uart_asks);
+}
+
 CASE(an_empty_text_is_no_line) {
     start();
     CHECK_EQ(sys(proc(CLIENT), SYS_CONSOLE_WRITE, H_CONSOLE, VA_HEAP, 0), E_BAD_POINTER);

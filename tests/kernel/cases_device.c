@@ -370,15 +370,30 @@ CASE(two_of_a_kind_are_refused) {
 
 CASE(an_interrupt_is_a_bit_for_the_driver_until_acknowledged) {
     boot();
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ);
     driver_up();
+    CHECK_EQ(sys(proc(SERVER), SYS_IRQ_ACK, H_IRQ), E_OK);
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ | 1u << devices[0].irq);
     CHECK_EQ(sys(proc(SERVER), SYS_WAIT, H_NOTE), BLOCKED);
     device_model.interrupt_status = 1;
     host_irq_pending = 1u << devices[0].irq;
     irq_handle();
     CHECK_EQ(outcome(proc(SERVER)), E_OK);
     CHECK_EQ(reg(proc(SERVER), 1), 1);
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ); /* masked until then */
     CHECK_EQ(sys(proc(SERVER), SYS_IRQ_ACK, H_IRQ), E_OK);
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ | 1u << devices[0].irq);
     CHECK_EQ(device_model.interrupt_status, 0);
+}
+
+CASE(an_interrupt_of_nobody_stays_masked) {
+    boot();
+    driver_up();
+    host_irq_pending = 1u << (devices[0].irq - 1) | 1u << UART_IRQ;
+    irq_handle();
+    CHECK_EQ(host_irq_pending, 0);
+    CHECK_EQ(proc(SERVER)->bits, 0);
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ);
 }
 
 CASE(a_source_above_its_rate_is_cut_off) {
@@ -392,6 +407,8 @@ CASE(a_source_above_its_rate_is_cut_off) {
     host_irq_pending = 1u << devices[0].irq;
     irq_handle();
     CHECK_EQ(sys(proc(SERVER), SYS_IRQ_ACK, H_IRQ), E_BROKEN);
+    CHECK_EQ(host_irq_enabled, 1u << UART_IRQ);
+    CHECK(proc(ROOT)->bits >> SERVER & 1); /* its supervisor is told to look */
     console_drain();
     CHECK(strstr(host_uart, "kernel: interrupt cut off label=server\n") != 0);
 }

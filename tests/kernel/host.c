@@ -10,8 +10,8 @@
 _Alignas(4096) uint8_t host_ram[HOST_RAM_BYTES];
 uint64_t host_time = 1000, host_timer, host_satp;
 char host_uart[1 << 17];
-uint32_t host_uart_bytes, host_irq_pending;
-bool host_uart_reads = true, host_checks_each_step = true;
+uint32_t host_uart_bytes, host_irq_pending, host_irq_enabled;
+bool host_uart_asks, host_uart_reads = true, host_checks_each_step = true;
 
 /* --- ends --- */
 
@@ -49,7 +49,7 @@ void trap_slept(uint64_t count) { (void)count; }
 
 /* --- devices --- */
 
-enum { UART_LINE_STATUS = 5, UART_EMPTY = 0x20, PLIC_CLAIM = 0x200004 };
+enum { UART_INTERRUPTS = 1, UART_LINE_STATUS = 5, UART_EMPTY = 0x20, PLIC_CLAIM = 0x200004, PLIC_ENABLE = 0x2000 };
 
 static uint32_t claim(void) {
     if (host_irq_pending == 0) return 0;
@@ -75,6 +75,8 @@ uint64_t host_mmio_read(uint64_t address) {
 void host_mmio_write(uint64_t address, uint64_t value) {
     uint64_t offset;
     if (is_virtio(address, &offset)) virtio_write(offset, value);
+    if (address == UART_BASE + UART_INTERRUPTS) host_uart_asks = value != 0;
+    if (address == PLIC_BASE + PLIC_ENABLE) host_irq_enabled = (uint32_t)value;
     if (address == UART_BASE && host_uart_bytes < sizeof host_uart - 1) host_uart[host_uart_bytes++] = (char)value;
 }
 

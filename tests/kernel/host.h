@@ -32,6 +32,7 @@ extern uint64_t host_time, host_timer, host_satp;
 extern char host_uart[1 << 17];
 extern uint32_t host_uart_bytes;
 extern bool host_uart_reads;   /* false: the host has stopped reading */
+extern bool host_uart_asks;    /* it interrupts when it can take more */
 
 void boot(void);               /* everything built, loaded and ready */
 void boot_cold(void);          /* everything built, only ROOT loaded */
@@ -131,7 +132,7 @@ void virtio_answer_on(uint32_t queue, uint32_t buffer, uint32_t bytes, uint8_t w
 void virtio_complete(uint32_t id, uint32_t bytes);                  /* on the first queue */
 void virtio_answer(uint32_t buffer, uint32_t bytes, uint8_t with);
 void driver_up(void);           /* SERVER takes the device to DRIVER_OK with its queues set up */
-extern uint32_t host_irq_pending;
+extern uint32_t host_irq_pending, host_irq_enabled; /* bit per source */
 
 /* --- cases --- */
 
