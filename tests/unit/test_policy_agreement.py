@@ -1,159 +1,160 @@
 """Exhaustive agreement: the shipped evaluator on the compiled table and the reference, which reads the rules itself, say the same to
-every question of the base policy's universe, and to more of policies that fill the table. Points are counted before any is decided."""
+every question of the base policy's universe, and to more of policies that fill the table. Points are counted before any is decided.
+The same sheets are asked in the machine by tests/os/test_policy.py."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
 
-import generate
-import make
 import pytest
 from make import CONTRACT, ROOT
-from reference import Reference, reference_of
+from reference import Reference
 
-from nexus import layout
-from nexus.policy.check import check_policy
-from nexus.policy.evaluate import EVERY_ACTION, Evaluator, evaluator_of, policy_files
-from nexus.policy.raw import parse_raw
-from nexus.policy.universe import gate_settings, universe_of
-from nexus.policy.world import Names, world_of
+from nexus.policy.sheets import (
+    STRANGE_ACTIONS,
+    STRANGE_GATE,
+    STRANGE_TARGETS,
+    STRANGERS,
+    Setting,
+    Sheet,
+    Word,
+    base_sheet,
+    full_sheet,
+    one_sheet,
+)  # fmt: skip
 
 LEAST_POINTS = 250_000
-SEEDS = (1, 2)  # of the policies that make up what the base policy's universe lacks
-FEWEST = 20_000
-UNDECLARED = 3  # of each kind
-STRANGERS = ("stranger", "rngd2", "app")
-STRANGE_ACTIONS = {"rng.entropyy": 20, "": 0, "far.away": 4095}
-STRANGE_TARGETS = ("nowhere", "logd:", "LOGD")
-NAMED_APP = "app:selftest.echo"
+SEEDS = (1, 2)
+PICKED = 20_000
+LIMITS = CONTRACT.table("policy_limit")
 
 
-@dataclass(frozen=True)
-class Word:
-    """One word of a question, as the reference reads it and as the evaluator gets it."""
-
-    name: str
-    number: int
+@lru_cache
+def base() -> Sheet:
+    return base_sheet(CONTRACT, ROOT)
 
 
-Words = list[Word]
+@lru_cache
+def full(seed: int) -> Sheet:
+    return full_sheet(CONTRACT, ROOT, seed)
 
 
-@dataclass(frozen=True)
-class Questions:
-    subjects: Words
-    actions: Words
-    targets: Words
-    settings: list[tuple[frozenset[str], int]]
-
-    def __len__(self) -> int:
-        return len(self.subjects) * len(self.actions) * len(self.targets) * len(self.settings)
+def reference_of(sheet: Sheet) -> Reference:
+    words = {name: sheet.contract.files["policy.toml"][name] for name in ("action", "action_name")}
+    lines = [
+        f"[{name}]\n" + "".join(f"{key} = {value!r}\n" for key, value in table.items()) for name, table in words.items()
+    ]
+    return Reference([sheet.text], "".join(lines))
 
 
-def questions(asked: Evaluator, names: Names) -> Questions:
-    """The universe of a policy, and three undeclared of each kind."""
-    universe = universe_of([asked.policy], asked.world, names)
-    unknown_gate = 1 << len(names.gates)
-    settings = [(gates, asked.gates(gates)) for gates in gate_settings(names.gates)]
-    some = [frozenset(), frozenset([*names.gates][-1:]), frozenset(names.gates)]
-    strange = [(gates | {"unheard_of"}, asked.gates(gates) | unknown_gate) for gates in some]
-    strangers = [*STRANGERS, *([NAMED_APP] if NAMED_APP not in universe.subjects else [])]
-    return Questions(
-        [Word(name, asked.place(name)) for name in (*universe.subjects, *strangers)],
-        [Word(name, asked.action(name)) for name in universe.actions] + [Word(*one) for one in STRANGE_ACTIONS.items()],
-        [Word(name, asked.kind(name)) for name in (*universe.targets, *STRANGE_TARGETS)],
-        settings + (strange if unknown_gate < 1 << CONTRACT.number("policy_limit.gates") else []),
-    )
+Point = tuple[Word, Word, str, Setting]
 
 
-def differences(
-    asked: Evaluator, second: Reference, points: Iterator[tuple[Word, Word, Word, tuple[frozenset[str], int]]]
-) -> list[str]:
-    found = []
-    for subject, action, target, (gates, setting) in points:
-        said = asked.sel.decide(
-            asked.rules, asked.oneself, subject.number, EVERY_ACTION, action.number, target.number, setting
-        )
-        if (said > 0) != second.allows(subject.name, action.name, target.name, set(gates)):
-            found.append(f"{subject.name} {action.name} {target.name} {sorted(gates)}: {said}")
-    return found
+def differences(second: Reference, said: Iterator[tuple[Point, int]]) -> list[str]:
+    return [
+        f"{subject.name} {action.name} {target} {sorted(setting.gates)}: {answer}"
+        for (subject, action, target, setting), answer in said
+        if (answer > 0) != second.allows(subject.name, action.name, target, set(setting.gates))
+    ]
 
 
-@pytest.fixture(scope="module")
-def base() -> tuple[Evaluator, Reference]:
-    return make.base(), reference_of(policy_files(ROOT), layout.contract_dir(ROOT) / "policy.toml")
+def whole(sheet: Sheet) -> Iterator[tuple[Point, int]]:
+    return zip(sheet.points(), sheet.answers(), strict=True)
 
 
-def full(seed: int) -> tuple[Evaluator, Reference]:
-    """A policy that fills the table, with its reference."""
-    contract, text = generate.full_contract(), generate.full_policy(seed)
-    policy = check_policy([parse_raw(text, "full.toml")], contract)
-    asked = evaluator_of(policy, world_of(contract, policy.services), contract, ROOT)
-    return asked, Reference([text], generate.contract_text())
+def test_there_are_enough_points() -> None:
+    sizes = [len(base()), len(full(SEEDS[0]))]
+    print(f"{sizes[0]} points of the base policy, {sizes[1]} of one that fills the table")
+    assert sum(sizes) >= LEAST_POINTS
 
 
-def test_universe_has_three_undeclared_of_each_kind(base: tuple[Evaluator, Reference]) -> None:
-    asked, second = base
-    every = questions(asked, Names.of(CONTRACT))
-    declared = set(asked.world.services)
-    assert len([word for word in every.subjects if word.number == 0 and word.name not in declared]) == UNDECLARED
-    assert len([word for word in every.actions if word.name not in second.numbers]) == UNDECLARED
-    assert {word.name for word in every.targets} >= set(STRANGE_TARGETS)
-    assert len([gates for gates, _ in every.settings if "unheard_of" in gates]) == UNDECLARED
+def test_three_undeclared_of_each_kind_are_asked() -> None:
+    sheet, second = base(), reference_of(base())
+    names = {word.name for word in sheet.subjects}
+    assert names - second.services == {*STRANGERS, "app:undeclared"}
+    assert {word.name for word in sheet.actions} - set(second.numbers) == set(STRANGE_ACTIONS)
+    assert not {word.number for word in sheet.actions if word.name in STRANGE_ACTIONS} & set(second.numbers.values())
+    assert set(STRANGE_TARGETS) <= set(sheet.targets)
+    assert len([setting for setting in sheet.settings if STRANGE_GATE in setting.gates]) == 3
 
 
-def test_every_decision_of_the_base_policy(base: tuple[Evaluator, Reference]) -> None:
-    asked, second = base
-    every = questions(asked, Names.of(CONTRACT))
-    print(f"{len(every)} points")
-    found = differences(asked, second, product(every.subjects, every.actions, every.targets, every.settings))
-    assert found == []
-    granted = sum(
-        second.allows(subject.name, action.name, target.name, set(gates))
-        for subject, action, target, (gates, _) in product(every.subjects, every.actions, every.targets, every.settings)
-    )
-    assert 0 < granted < len(every) // 20, "the base policy grants little, but not nothing"
+def test_every_decision_of_the_base_policy() -> None:
+    second = reference_of(base())
+    assert differences(second, whole(base())) == []
+    granted = sum(answer > 0 for answer in base().answers())
+    assert 0 < granted < len(base()) // 20, "the base policy grants little, but not nothing"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_policies_that_fill_the_table(base: tuple[Evaluator, Reference], seed: int) -> None:
-    missing = LEAST_POINTS - len(questions(base[0], Names.of(CONTRACT)))
-    asked, second = full(seed)
-    every = questions(asked, Names.of(generate.full_contract()))
-    assert len(asked.policy.rules) == generate.LIMITS["rules"]
-    assert len(asked.compiled.subjects) + 2 == generate.LIMITS["subjects"]
-    assert generate.LIMITS["targets"] - 5 <= len(asked.compiled.names.kinds) + 1 <= generate.LIMITS["targets"]
-    chance = random.Random(seed)
-    count = max(missing // len(SEEDS) + 1, FEWEST)
-    print(f"{count} of {len(every)} points")
-    picked = (
-        (chance.choice(every.subjects), chance.choice(every.actions), chance.choice(every.targets), chance.choice(every.settings))
-        for _ in range(count)
-    )  # fmt: skip
-    assert differences(asked, second, picked) == []
-    assert differences(asked, second, beside_rules(asked, every)) == []
+def test_decisions_of_a_policy_that_fills_the_table(seed: int) -> None:
+    sheet = full(seed)
+    asked = sheet.evaluator
+    assert len(asked.policy.rules) == LIMITS["rules"]
+    assert len(asked.policy.delegates) == LIMITS["delegates"]
+    assert len(asked.compiled.subjects) + 2 == LIMITS["subjects"]
+    assert max(asked.world.actions.values()) + 1 == LIMITS["actions"]
+    assert LIMITS["targets"] - 5 <= len(asked.compiled.names.kinds) + 1 <= LIMITS["targets"]
+    second = reference_of(sheet)
+    assert differences(second, whole(sheet)) == []
+    assert differences(second, ((point, answer(sheet, point)) for point in anywhere(sheet, random.Random(seed)))) == []
+    assert differences(second, ((point, answer(sheet, point)) for point in beside_rules(sheet))) == []
 
 
-def beside_rules(asked: Evaluator, every: Questions) -> Iterator[tuple[Word, Word, Word, tuple[frozenset[str], int]]]:
+def answer(sheet: Sheet, point: Point) -> int:
+    subject, action, target, setting = point
+    asked = sheet.evaluator
+    places = asked.oneself, asked.place(subject.name), -1
+    return int(asked.sel.decide(asked.rules, *places, action.number, asked.kind(target), setting.number))
+
+
+def anywhere(sheet: Sheet, chance: random.Random) -> Iterator[Point]:
+    """Points of the whole policy, of which the sheet holds a part."""
+    asked = sheet.evaluator
+    subjects = [Word(name, 0) for name in asked.compiled.subjects if name != "app:*"]
+    actions = [Word(name, number) for name, number in asked.world.actions.items()]
+    targets = sorted({rule.target.replace("*", "q") for rule in asked.policy.rules})
+    for _ in range(PICKED):
+        yield chance.choice(subjects), chance.choice(actions), chance.choice(targets), chance.choice(sheet.settings)
+
+
+def beside_rules(sheet: Sheet) -> Iterator[Point]:
     """Every rule's own question under every setting: what chance would hardly ever ask."""
-    subjects, targets = ({word.name: word for word in words} for words in (every.subjects, every.targets))
-    for rule in asked.policy.rules:
-        subject, target = subjects.get(rule.subject.text), targets.get(rule.target)
-        for action in (word for word in every.actions if word.name in rule.actions):
-            if subject and target:
-                yield from ((subject, action, target, setting) for setting in every.settings)
+    for rule in sheet.evaluator.policy.rules:
+        if rule.allow:
+            action = Word(rule.action, sheet.evaluator.world.actions[rule.action])
+            yield from ((Word(rule.subject.text, 0), action, rule.target, setting) for setting in sheet.settings)
 
 
-def test_agreement_can_fail(base: tuple[Evaluator, Reference]) -> None:
+def test_questions_about_others() -> None:
+    """Who may ask: every asker, subject and action of a policy with as many delegate rows as there can be."""
+    sheet = full(SEEDS[0])
+    asked, second = sheet.evaluator, reference_of(sheet)
+    askers = [name for name in asked.compiled.subjects if name != "app:*"]
+    places = {name: asked.place(name) for name in askers}
+    found = []
+    for asker in askers:
+        for subject in askers:
+            for action, number in asked.world.actions.items():
+                said = asked.sel.decide(asked.rules, places[asker], places[subject], -1, number, 1, 0)
+                if bool(asked.sel.reason(said) & asked.sel.MAY_ASK) != second.may_ask(asker, subject, action):
+                    found.append((asker, subject, action))
+    assert found == []
+
+
+def test_a_table_of_one_rule_allows_one_thing() -> None:
+    sheet = one_sheet(CONTRACT, ROOT)
+    allowed = {(subject.name, action.name, target) for (subject, action, target, _), said in whole(sheet) if said > 0}
+    assert allowed == {("only", "rng.entropy", "-")}
+
+
+def test_agreement_can_fail() -> None:
     """One word of the table changed, and the comparison says where."""
-    asked, second = base
+    sheet = base_sheet(CONTRACT, ROOT)
+    asked = sheet.evaluator
     verdicts = list(asked.rules[3])
     first = next(place for place, word in enumerate(verdicts) if word & CONTRACT.number("policy_table.verdict_allow"))
     verdicts[first] = 0
-    broken = Evaluator(asked.sel, asked.compiled, asked.policy, asked.world, CONTRACT)
-    broken.rules = (*asked.rules[:3], verdicts, asked.rules[4])
-    every = questions(asked, Names.of(CONTRACT))
-    assert differences(broken, second, product(every.subjects, every.actions, every.targets, every.settings))
+    asked.rules = (*asked.rules[:3], verdicts, asked.rules[4])
+    assert differences(reference_of(sheet), whole(sheet))

@@ -20,6 +20,7 @@ from nexus.image import kernel, manifest, modules, mpy, programs, romfs, table, 
 from nexus.image.fold import Values, fold
 from nexus.image.manifest import Manifest
 from nexus.image.program import Program
+from nexus.policy.sheets import module_text, sheets
 from nexus.recipe import memory
 from nexus.recipe.check import load_system
 from nexus.recipe.model import PAGE, Process, System
@@ -103,12 +104,14 @@ def _process_romfs(system: System, process: Process, contract: Contract, root: P
     folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
     sources = {module.in_romfs: (source, str(module.path.relative_to(guest))) for module, source in folded}
     left = [modules.parse(module.name, module.path, source) for module, source in folded]
-    for name, text in (
-        ("caps", table.caps_module(system, process, contract)),
-        ("contract", guest_module(contract, modules.names_used(left, "contract"))),
-    ):
+    generated: dict[str, Callable[[], str]] = {
+        "caps": lambda: table.caps_module(system, process, contract),
+        "contract": lambda: guest_module(contract, modules.names_used(left, "contract")),
+        "policy_sheets": lambda: module_text(sheets(contract, root), contract),
+    }
+    for name, text in generated.items():
         if any(found == name for module in left for found, _ in modules.imports(module)):
-            sources[f"{name}.mpy"] = (text.encode(), f"{name}.py")
+            sources[f"{name}.mpy"] = (text().encode(), f"{name}.py")
     return romfs.pack({path: compiler.compile(source, shown) for path, (source, shown) in sources.items()})
 
 

@@ -20,7 +20,9 @@ INPUT_FOLDERS = (
     "firmware",
     "guest",
     "recipes/contract",
+    "recipes/policy",
     "tooling/nexus/contract",
+    "tooling/nexus/policy",
     "tooling/nexus/recipe",
     "tooling/nexus/image",
     "tests/vectors",  # of the native test programs
