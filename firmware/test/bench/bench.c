@@ -135,6 +135,10 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     ipc_rows();
     python_row("py.call.0", ROW_PY_CALL);
     python_row("rngd.request.32", ROW_RNGD_REQUEST);
+    python_row("policy.decide", ROW_POLICY_DECIDE);
+    python_row("policy.decide.full", ROW_POLICY_DECIDE_FULL);
+    python_row("policy.target.1", ROW_POLICY_TARGET_1);
+    python_row("policy.target.32", ROW_POLICY_TARGET_32);
     say_row("kernel.max_path", usage(USAGE_MAX_PATH), 1);
     end(EXIT_OK);
 }
