@@ -13,7 +13,7 @@ import pytest
 
 from nexus.contract.load import load_contract
 from nexus.layout import contract_dir, find_root
-from nexus.machine.registry import Record, live_machines
+from nexus.machine.registry import Record, live_machines, runs_dir
 
 if TYPE_CHECKING:
     from tests.os.conftest import Clone
@@ -153,10 +153,11 @@ def test_emulator_that_refuses_its_options(clone: Clone) -> None:
 
 
 def wait_for_machine(clone: Clone, process: subprocess.Popen[str]) -> Record:
+    """The one live machine, once it speaks: before that, a signal may meet QEMU without its handlers."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         live = live_machines(clone.root)
-        if live:
+        if live and (runs_dir(clone.root) / live[0].id / "console.log").stat().st_size:
             return live[0]
         time.sleep(0.02)
     raise AssertionError("no machine came up")
