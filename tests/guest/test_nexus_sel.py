@@ -209,6 +209,13 @@ def test_unknown_action_is_denied_to_everybody(compiled: Compiled, action: int) 
         assert said < 0
 
 
+def test_action_beyond_a_row_is_not_the_next_subjects(compiled: Compiled) -> None:
+    asked = compiled(rule("logd", "rng.entropy"))
+    before, after = (asked.place(SERVICES[SERVICES.index("logd") + step]) for step in (-1, 1))
+    for place, action in ((before, BITS["rng.entropy"] + 64), (after, BITS["rng.entropy"] - 64)):
+        assert asked.sel.decide(asked.rules, asked.oneself, place, -1, action & 0xFFFF, asked.kind("-"), 0) < 0
+
+
 def test_service_beyond_the_table_is_nobody(compiled: Compiled) -> None:
     asked = compiled(rule("shell", "rng.entropy") + rule("app:*", "rng.entropy"))
     subjects, service = asked.subjects, asked.service
