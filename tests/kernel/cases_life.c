@@ -125,7 +125,7 @@ CASE(a_restart_brings_exactly_the_boot_capabilities) {
 CASE(a_restart_zeroes_and_reloads_all_but_what_is_kept) {
     boot();
     struct process *p = proc(MIDDLE);
-    static const uint64_t areas[] = {VA_HEAP, VA_HEAP + 4096, VA_STACK_TOP - 4096, VA_IPC, VA_KEPT, VA_IMAGE + 0x2000, VA_IMAGE + 0x3000};
+    static const uint64_t areas[] = {VA_HEAP, VA_HEAP + 4096, VA_STACK_TOP - 4096, VA_IPC, VA_KEPT, VA_IMAGE + 0x2000, VA_IMAGE + 0x3000, VA_IMAGE + 0x4000};
     for (uint32_t i = 0; i < sizeof areas / sizeof *areas; i++) memset(user(p, areas[i]), 0xd5, PAGE_BYTES);
     uint32_t frames = frame_free_count();
     restart(MIDDLE);
@@ -133,7 +133,8 @@ CASE(a_restart_zeroes_and_reloads_all_but_what_is_kept) {
         for (uint32_t at = 0; at < PAGE_BYTES; at++) {
             uint8_t expected = 0;
             if (areas[i] == VA_KEPT) expected = 0xd5;
-            if (areas[i] == VA_IMAGE + 0x2000 && at < 100) expected = (uint8_t)((8192 + at) * 7 + 1);
+            uint64_t in_data = areas[i] + at - (VA_IMAGE + 0x2000);
+            if (in_data < DATA_BYTES) expected = (uint8_t)((DATA_AT + in_data) * 7 + 1);
             CHECK_EQ(user(p, areas[i])[at], expected);
         }
     CHECK_EQ(frame_free_count(), frames);
@@ -153,6 +154,41 @@ CASE(a_new_life_starts_with_clean_registers) {
     for (uint32_t i = 1; i < 32; i++) CHECK(proc(CLIENT)->frame.x[i] != 0xdeadbeef);
     CHECK_EQ(proc(CLIENT)->frame.x[REG_PC], VA_IMAGE);
     CHECK_EQ(proc(CLIENT)->frame.x[REG_SP], VA_STACK_TOP);
+}
+
+CASE(a_process_is_told_where_its_memory_is) {
+    boot();
+    const struct process *p = proc(MIDDLE);
+    const uint64_t expected[] = {VA_ROMFS, 5000, VA_HEAP, 2 * PAGE_BYTES, H_CONSOLE, 1, 1, PAGE_BYTES};
+    for (uint32_t i = 0; i < 8; i++) CHECK_EQ(reg(p, i), expected[i]);
+}
+
+CASE(a_death_is_told_once) {
+    boot();
+    struct process *root = proc(ROOT);
+    CHECK_EQ(sys(proc(CLIENT), SYS_EXIT, 0), STOPPED);
+    CHECK_EQ(sys(root, SYS_WAIT, H_NOTE), E_OK);
+    process_stop(proc(CLIENT), FAULT_KILLED, 1);
+    CHECK_EQ(proc(CLIENT)->fault, FAULT_EXIT);
+    restart(CLIENT);
+    CHECK_EQ(root->bits, 0);
+    restart(CLIENT);
+    CHECK_EQ(root->bits, 1 << CLIENT); /* this one ran */
+    console_drain();
+    CHECK(strstr(host_uart, "cause=exit") == 0); /* an end without an error is no fault */
+    CHECK(strstr(host_uart, "kernel: fault label=client cause=killed") != 0);
+}
+
+CASE(a_load_that_was_cut_off_begins_anew) {
+    boot();
+    memset(user(proc(CLIENT), VA_IPC), 0xd5, PAGE_BYTES);
+    memset(user(proc(CLIENT), VA_IMAGE + 0x2000), 0xd5, PAGE_BYTES);
+    CHECK_EQ(sys(proc(ROOT), SYS_SUPERVISE, H_SUPERVISE_CLIENT, SUP_RESTART), E_AGAIN);
+    memset(user(proc(CLIENT), VA_IMAGE + 0x2000), 0xd5, PAGE_BYTES);
+    kill_process(CLIENT);
+    restart(CLIENT);
+    CHECK_EQ(*user(proc(CLIENT), VA_IMAGE + 0x2000), (uint8_t)(DATA_AT * 7 + 1));
+    CHECK_EQ(proc(CLIENT)->incarnation, 2);
 }
 
 CASE(signals_of_the_old_life_do_not_reach_the_new) {

@@ -61,7 +61,7 @@ CASE(a_process_is_described_as_it_is) {
         CHECK(status.incarnation == 1 && status.rank == p->row->rank && status.frames == p->frames);
         CHECK_EQ(status.slots, p->row->cap_count);
         CHECK(i != CLIENT || status.cpu_ticks == 12345);
-        CHECK_EQ(p->frames, 1 + 1 + 2 + 2 + p->row->kept_pages); /* IPC page, stack, heap, data; what is kept */
+        CHECK_EQ(p->frames, 1 + 1 + 2 + DATA_PAGES + p->row->kept_pages); /* IPC page, stack, heap, data; what is kept */
     }
 }
 

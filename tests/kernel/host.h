@@ -17,6 +17,7 @@ enum { ROOT, CLIENT, TWIN, LOW, MIDDLE, SERVER, SYSTEM_PROCESSES, APP = SYSTEM_P
 enum { MIDDLE_ENDPOINT, SERVER_ENDPOINT };
 enum { WORK_REGION, GIFT_REGION, WORK_PAGES = 6 }; /* more than one step of wiping */
 enum { BADGE_STEP = 0x100, GIFT_BADGE = 0x6000 }; /* badge of process i at endpoint e: (e + 1) * BADGE_STEP + i */
+enum { DATA_AT = 8192, DATA_BYTES = 4500, DATA_PAGES = 3 }; /* of the program: in the payload, in its file, in memory */
 enum { TEST_BUDGET = 500000, TEST_SHARE = 200, DMA_BYTES = 2 * 4096, VIRTIO_RNG = 4, TEST_FEATURE = 5, QUEUES = 2 };
 
 /* Handles at boot; whoever lacks an object has another one in that slot, see image.c. */

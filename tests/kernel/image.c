@@ -4,14 +4,14 @@
  */
 #include "host.h"
 
-enum { TEXT_AT = 0, READ_AT = 4096, WRITE_AT = 8192, ROMFS_AT = 12288, PROGRAM_VA = VA_IMAGE };
+enum { TEXT_AT = 0, READ_AT = 4096, ROMFS_AT = 16384, PROGRAM_VA = VA_IMAGE };
 
 static const uint8_t contract[IMAGE_DIGEST_BYTES] = CONTRACT_DIGEST_BYTES;
 
 static const struct image_segment segments[] = {
     {PROGRAM_VA, ld_payload_start + TEXT_AT, 4096, 4096, IMAGE_R | IMAGE_X},
     {PROGRAM_VA + 0x1000, ld_payload_start + READ_AT, 4096, 4096, IMAGE_R},
-    {PROGRAM_VA + 0x2000, ld_payload_start + WRITE_AT, 100, 5000, IMAGE_R | IMAGE_W},
+    {PROGRAM_VA + 0x2000, ld_payload_start + DATA_AT, DATA_BYTES, 9000, IMAGE_R | IMAGE_W},
 };
 static const struct image_program program = {"program", PROGRAM_VA, segments, 3, contract};
 
