@@ -54,10 +54,10 @@ def subject(subjects, kind, index, service_id):
 
 # Kind of a target, by its name: bytes as they came. The cost depends on their number alone.
 def target(names, name):
-    symbols, state = names[0], 0
-    states = names[1]
+    symbols, states = names
     if len(name) > contract.POLICY_LIMIT_NAME_BYTES:
         return 0
+    state = 0
     for byte in name:
         state = states[state + symbols[byte]]
     return states[state]
@@ -65,7 +65,8 @@ def target(names, name):
 
 # Above 0: allowed, and which rule says so. Below 0: denied; reason(), rule() and so the audit tell why, nobody else.
 # asker: place of who asks about another, POLICY_TABLE_SELF for a question about oneself. mask: of an app, cut to
-# POLICY_LIMIT_ACTIONS bits; -1 for a service. No step depends on what the table holds.
+# POLICY_LIMIT_ACTIONS bits; -1 for a service. No step depends on what the table holds: facts is the rule's number in 15 bits,
+# above it one bit each for "the rule allows", "in the mask", "may ask", and all three set are 7.
 def decide(rules, asker, subject, mask, action, target, gates):
     cells, askers, kinds, verdicts, delegates = rules
     action &= (action - contract.POLICY_LIMIT_ACTIONS) >> 16  # what is no action becomes 0, which nothing allows
@@ -77,7 +78,7 @@ def decide(rules, asker, subject, mask, action, target, gates):
 
 # The rule that decided, 0 if there was none.
 def rule(decision):
-    return (decision if decision > 0 else ~decision) & 0x7FFF
+    return (decision if decision > 0 else ~decision) & (contract.POLICY_TABLE_VERDICT_ALLOW - 1)
 
 
 # Why: RULE_ALLOWS, IN_MASK, MAY_ASK as far as they hold.

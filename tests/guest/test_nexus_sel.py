@@ -274,7 +274,7 @@ ASKED = [
     for name in ("a", "ab", "ba", "aa", "b.a", "-", "")
     for gates in SETTINGS
 ]
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
 
 
 def texts_of(rows: Iterable[tuple[str, str, str, str, tuple[str, ...]]]) -> str:

@@ -3,27 +3,31 @@ other. A bad file states in its head `# expect: <exit code> <message>`; {file} i
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
 import pytest
-from make import CONTRACT, HEAD, SERVICES, checked, domain, evaluator, rule
+from make import CONTRACT, HEAD, SERVICES, checked, delegate, domain, evaluator, rule
+from mangle import mangled
 
 from nexus import layout
 from nexus.cli import main
 from nexus.contract.load import Contract
 from nexus.errors import RecipeError, UsageError
-from nexus.policy.check import load_policy
+from nexus.policy.check import check_policy, load_policy
+from nexus.policy.compile import compile_table
 from nexus.policy.evaluate import compile_policy, load_evaluator, policy_files, refused_grants, route_name
 from nexus.policy.model import glob_covers, glob_matches
 from nexus.policy.raw import parse_raw
-from nexus.policy.world import Names
+from nexus.policy.world import Names, world_of
 from nexus.recipe.check import load_system
 
 ROOT = layout.find_root()
 FOLDER = ROOT / "tests/policy"
 BAD = sorted((FOLDER / "bad").glob("*.toml"))
 GOOD = sorted((FOLDER / "good").glob("*.toml"))
+MANGLED = 1_000
 EXPECT = re.compile(r"^# expect: (\d+) (.*)$", re.MULTILINE)
 OVER = re.compile(r"^# over: (.*)$", re.MULTILINE)
 BASE_LINE = re.compile(r"recipes/policy/base\.toml:(\d+)")
@@ -63,6 +67,26 @@ def test_good_policy_is_accepted(path: Path, contract: Contract) -> None:
 )  # fmt: skip
 def test_what_must_be_refused_has_a_file(defect: str) -> None:
     assert (FOLDER / "bad" / f"{defect}.toml").is_file()
+
+
+def test_whatever_is_no_policy_is_refused_with_its_line() -> None:
+    """Never another exception, never a message without a place; some of it is a policy, and that compiles."""
+    sound = domain("some", "rngd", "execd") + rule("shell", "bundle.*", "demo.*") + delegate("rngd", "*", "rng.*")
+    sound += rule("@some", "rng.entropy", gates=("bring_up",)) + rule("app:one", "keystore.kv")
+    said = [refusal_of(mangled(HEAD + sound, random.Random(seed))) for seed in range(MANGLED)]
+    assert 0 < said.count("") < MANGLED
+    lines = [line for text in said for line in text.splitlines()]
+    assert [line for line in lines if not re.match(r"x\.toml:\d+: ", line)] == []
+
+
+def refusal_of(text: str) -> str:
+    """The message that refuses it; empty for a policy that compiles."""
+    try:
+        policy = check_policy([parse_raw(text, "x.toml")], CONTRACT)
+        compile_table(policy, world_of(CONTRACT, policy.services), CONTRACT)
+    except RecipeError as error:
+        return error.message
+    return ""
 
 
 # ---- the table's limits ----------------------------------------------------------------------------------------------
