@@ -90,6 +90,11 @@ class Console:
             place = index - (self._count - len(self._lines))
             return self._lines[max(place, 0)] if self._count > index else None
 
+    def wait_closed(self, timeout: float) -> bool:
+        """Whether everything has come: a machine can be gone before its last lines have been read."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, timeout)
+
     def serve(self, listener: socket.socket) -> None:
         """Let others attach: each gets the console so far, then what comes; what they send is typed."""
         listener.setblocking(False)

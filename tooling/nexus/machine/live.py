@@ -78,7 +78,11 @@ class Machine:
         self._first = self.session.reset()
 
     def wait(self, timeout: float = EXPECT_SECONDS) -> Exit | None:
-        return self.session.wait(timeout)
+        """How the machine ended, with all its lines in the log; None when it still runs after that time."""
+        exit = self.session.wait(timeout)
+        if exit is not None:
+            self.session.console.wait_closed(timeout)
+        return exit
 
     def judge(self, seconds: float = EXPECT_SECONDS, phase: str | None = None, *, entropy: bool = False) -> Verdict:
         """The verdict over the newest boot; with entropy=True QEMU's own count of delivered bytes is held against it."""
