@@ -80,6 +80,19 @@ def test_marker_with_a_pattern_has_no_text_to_print(sample: Contract) -> None:
     assert "MARK_RNG_BYTES" not in sample.constants
 
 
+def test_names_of_numbers_stand_in_the_order_of_their_numbers(contract: Contract) -> None:
+    names = str(contract.constants["ACTION_NAMES"]).split()
+    assert names[contract.number("action.rng_entropy") - 1] == "rng.entropy"
+    assert len(names) == len(contract.table("action"))
+
+
+@pytest.mark.parametrize("ids", ["a = 1\nb = 3", "a = 0\nb = 1", "a = 1\nc = 2"])
+def test_names_of_other_numbers_are_refused(tmp_path: Path, ids: str) -> None:
+    (tmp_path / "one.toml").write_text(f'[thing]\n{ids}\n[thing_name]\na = "x"\nb = "y"\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match="found other keys or numbers than 1 to 2"):
+        load_contract(tmp_path).constants  # noqa: B018
+
+
 def test_guest_module_says_the_same_as_the_table(contract: Contract) -> None:
     assert run_guest_module(guest_module(contract)) == contract.constants | {"DIGEST": contract.digest}
 

@@ -117,11 +117,22 @@ def _constants(table: Table, file: str, prefix: str) -> list[tuple[str, int | st
         name = constant_name(prefix, key)
         if isinstance(value, dict):
             found += _constants(value, file, name)
+            found += _name_list(key, value, table.get(f"{key}_name"), file)
         elif isinstance(value, (int, str)) and not isinstance(value, bool):
             found.append((name, value))
         else:
             raise RecipeError(f"recipes/contract/{file}: {name}: found {value!r}, expected a number or a text")
     return found
+
+
+def _name_list(key: str, ids: Table, names: Any, file: str) -> list[tuple[str, int | str]]:
+    """[action] and [action_name] also give ACTION_NAMES: the names in the order of their numbers, which count up from 1."""
+    if not isinstance(names, dict):
+        return []
+    if sorted(ids.values()) != list(range(1, len(ids) + 1)) or set(ids) != set(names):
+        raise RecipeError(f"recipes/contract/{file}: [{key}]: found other keys or numbers than 1 to {len(names)}")
+    ordered = sorted(ids, key=lambda name: int(ids[name]))
+    return [(constant_name(key, "names"), " ".join(names[name] for name in ordered))]
 
 
 def _array_constants(kind: str, rows: list[Any], file: str) -> list[tuple[str, int | str]]:
