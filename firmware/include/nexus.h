@@ -136,6 +136,9 @@ static inline bool nexus_test_entropy(void) {
     return *(const volatile uint64_t *)(VA_IPC + IPC_LAUNCH_FLAGS) & FLAG_TEST_ENTROPY;
 }
 
+/* Whether the latch is open; read anew each time, as the kernel closes it under whoever runs. */
+static inline bool nexus_bring_up(void) { return *(const volatile uint64_t *)(VA_IPC + IPC_BRING_UP) != 0; }
+
 /* ---- Capabilities ---- */
 
 static inline uint64_t nexus_cap_drop(uint64_t handle) { return nexus_ecall(SYS_CAP_DROP, handle, 0, 0, 0, 0, 0).a0; }

@@ -189,6 +189,7 @@ status_t process_load_step(struct process *p) {
             give_boot_caps(p);
             set_registers(p);
             *(uint64_t *)(p->ipc + IPC_LAUNCH_FLAGS) = launch_flags() & FLAG_TEST_ENTROPY;
+            *(uint64_t *)(p->ipc + IPC_BRING_UP) = system_bring_up_open();
             if (p->kind == KIND_APP) map_sync_code();
             return E_OK;
         }

@@ -66,11 +66,20 @@ static status_t usage(struct process *p, uint64_t what) {
     return E_OK;
 }
 
+/* Whoever runs finds it in its IPC page; the others are told at their start, and a stopped one's page may be somebody else's by now. */
+static void tell_closed(void) {
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
+        const struct process *p = &processes[i];
+        if (p->state >= STATE_READY && p->state <= STATE_WAITING) *(uint64_t *)(p->ipc + IPC_BRING_UP) = 0;
+    }
+}
+
 static status_t close_bring_up(void) {
     if (!bring_up_open) return E_STATE;
     bring_up_open = false;
     if (launch_flags() & FLAG_COUNT)
         console_say("bring-up closed instructions=%lx idle=%lx", arch_instructions(), sched_idle_instructions());
+    tell_closed();
     return E_OK;
 }
 

@@ -70,3 +70,46 @@ CASE(each_life_is_told_of_known_entropy_and_nothing_else) {
         restart(CLIENT);
     }
 }
+
+static void close_latch(void) { CHECK_EQ(sys(proc(ROOT), SYS_SYSTEM, H_SYSTEM, SYSTEM_CLOSE_BRING_UP), E_OK); }
+
+CASE(whoever_runs_is_told_when_the_latch_closes) {
+    boot();
+    CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
+    CHECK_EQ(call(proc(CLIENT), H_MIDDLE), BLOCKED);
+    CHECK_EQ(sys(proc(TWIN), SYS_WAIT, H_NOTE, 0), BLOCKED);
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) CHECK_EQ(word_of(proc(i), IPC_BRING_UP), 1);
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) fill(proc(i), 0xee);
+    close_latch();
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) {
+        CHECK_EQ(word_of(proc(i), IPC_BRING_UP), 0);
+        for (uint32_t at = 0; at < PAGE_BYTES; at += 8) CHECK_EQ(word_of(proc(i), at), at == IPC_BRING_UP ? 0 : 0xeeeeeeeeeeeeeeee);
+    }
+}
+
+CASE(each_life_is_told_of_the_latch_at_its_start) {
+    boot_cold();
+    resume(CLIENT);
+    CHECK_EQ(word_of(proc(CLIENT), IPC_BRING_UP), 1);
+    fill(proc(CLIENT), 0);
+    restart(CLIENT);
+    CHECK_EQ(word_of(proc(CLIENT), IPC_BRING_UP), 1);
+    CHECK_EQ(sys(proc(ROOT), SYS_SUPERVISE, H_SUPERVISE_CLIENT + TWIN - CLIENT, SUP_RESUME), E_AGAIN);
+    close_latch();
+    fill(proc(CLIENT), 0xee);
+    restart(CLIENT);
+    CHECK_EQ(word_of(proc(CLIENT), IPC_BRING_UP), 0);
+    resume(TWIN); /* was half loaded */
+    CHECK_EQ(word_of(proc(TWIN), IPC_BRING_UP), 0);
+    resume(LOW); /* was not loaded at all */
+    CHECK_EQ(word_of(proc(LOW), IPC_BRING_UP), 0);
+    CHECK_EQ(reg(proc(LOW), 6), 0);
+}
+
+CASE(the_page_of_whoever_has_stopped_is_left_alone) {
+    boot();
+    kill_process(CLIENT);
+    fill(proc(CLIENT), 0xee);
+    close_latch();
+    CHECK_EQ(word_of(proc(CLIENT), IPC_BRING_UP), 0xeeeeeeeeeeeeeeee);
+}
