@@ -14,23 +14,40 @@ static struct frame serving;
 static uint64_t serving_reply;
 static uint32_t last_nonce;
 
+/* What the server wants to hear of besides requests, see next(); as at the start of the process until it says otherwise. */
+static bool keeps_malformed, keeps_gone;
+static uint64_t wake; /* the time at which next comes back with nothing; 0: never */
+
 /* What call() gives instead of a length: minus a STATUS_*, or one of these; the second lies below by an E_*. */
 enum { BAD_REPLY = -256, UNREACHABLE = -512 };
+/* What next() and answer() give instead of an operation. */
+enum { NOTHING = -1, MALFORMED = -2, GONE = -3 };
 enum { FORM_MAX = 12 };
 
 static uint64_t refuse(uint64_t endpoint, uint8_t status, struct nexus_delivery *delivery) {
     struct nexus_answer answer = {.bytes = frame_write_reply(NEXUS_BUFFER, &serving, status, 0)};
-    return nexus_reply_recv(serving_reply, &answer, endpoint, 0, 0, delivery);
+    return nexus_reply_recv(serving_reply, &answer, endpoint, 0, wake, delivery);
 }
 
-/* The operation of the next whole request, or -1 for notification bits. What is malformed is answered and passed over. */
+/*
+ * The operation of the next whole request, or NOTHING: notification bits, or none when the time to wake came. What is malformed is
+ * answered and passed over, and so is an answer that nobody waits for, unless the server keeps them.
+ */
 static mp_obj_t next(uint64_t endpoint, uint64_t status, struct nexus_delivery *delivery) {
     for (;;) {
-        if (status == E_CALLER_GONE) status = nexus_recv(endpoint, 0, 0, delivery);
+        if (status == E_CALLER_GONE) {
+            if (keeps_gone) return MP_OBJ_NEW_SMALL_INT(GONE);
+            status = nexus_recv(endpoint, 0, wake, delivery);
+        }
+        if (status == E_DEADLINE) {
+            *delivery = (struct nexus_delivery){0};
+            status = E_OK;
+        }
         int length = kernel_delivered(status, delivery);
-        if (length < 0) return MP_OBJ_NEW_SMALL_INT(-1);
+        if (length < 0) return MP_OBJ_NEW_SMALL_INT(NOTHING);
         serving_reply = delivery->reply;
         if (frame_read_request(NEXUS_BUFFER, length, &serving)) return MP_OBJ_NEW_SMALL_INT(serving.op);
+        if (keeps_malformed) return MP_OBJ_NEW_SMALL_INT(MALFORMED);
         status = refuse(endpoint, STATUS_MALFORMED, delivery);
     }
 }
@@ -38,11 +55,14 @@ static mp_obj_t next(uint64_t endpoint, uint64_t status, struct nexus_delivery *
 static mp_obj_t frame_next(mp_obj_t endpoint_in) {
     struct nexus_delivery delivery;
     uint64_t endpoint = u64_of(endpoint_in);
-    return next(endpoint, nexus_recv(endpoint, 0, 0, &delivery), &delivery);
+    return next(endpoint, nexus_recv(endpoint, 0, wake, &delivery), &delivery);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(frame_next_obj, frame_next);
 
-/* endpoint, status, bytes of payload in place, then a piece of the DMA window: handle, offset, bytes. Then as next. */
+/*
+ * endpoint, status, bytes of payload in place, then a piece of the DMA window: handle, offset, bytes; and how many capabilities
+ * prepared by kernel.grant. Then as next.
+ */
 static mp_obj_t frame_answer(size_t count, const mp_obj_t *args) {
     struct nexus_delivery delivery;
     uint64_t endpoint = u64_of(args[0]);
@@ -53,13 +73,40 @@ static mp_obj_t frame_answer(size_t count, const mp_obj_t *args) {
         .dma = u64_at(3, count, args),
         .offset = bounded_at(4, count, args, UINT32_MAX),
         .count = bounded_at(5, count, args, IPC_DATA_BYTES),
+        .grants = bounded_at(6, count, args, IPC_MAX_CAPS),
     };
-    uint64_t sent = nexus_reply_recv(serving_reply, &answer, endpoint, 0, 0, &delivery);
+    uint64_t sent = nexus_reply_recv(serving_reply, &answer, endpoint, 0, wake, &delivery);
     /* What the kernel would not send, a window that is no longer ours, say, still gets an answer. */
-    if (sent != E_OK && sent != E_CALLER_GONE) sent = refuse(endpoint, STATUS_UNAVAILABLE, &delivery);
+    if (sent != E_OK && sent != E_CALLER_GONE && sent != E_DEADLINE) sent = refuse(endpoint, STATUS_UNAVAILABLE, &delivery);
     return next(endpoint, sent, &delivery);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_answer_obj, 3, 6, frame_answer);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_answer_obj, 3, 7, frame_answer);
+
+static mp_obj_t frame_keep_malformed(void) {
+    keeps_malformed = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_keep_malformed_obj, frame_keep_malformed);
+
+static mp_obj_t frame_keep_gone(void) {
+    keeps_gone = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_keep_gone_obj, frame_keep_gone);
+
+/* The time at which to come back although nothing came, until it is set again; 0: never. */
+static mp_obj_t frame_wake_at(mp_obj_t deadline) {
+    wake = u64_of(deadline);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(frame_wake_at_obj, frame_wake_at);
+
+/* Of the message that is served; 0 where a malformed one ends before it. */
+static mp_obj_t frame_op(void) { return MP_OBJ_NEW_SMALL_INT(serving.op); }
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_op_obj, frame_op);
+
+static mp_obj_t frame_nonce(void) { return MP_OBJ_NEW_SMALL_INT(serving.nonce); }
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_nonce_obj, frame_nonce);
 
 /* Facet of the badge that the request came with; -1 when it was given to somebody else, as a badge in other hands is worth nothing. */
 static mp_obj_t frame_facet(void) {
@@ -96,35 +143,51 @@ static mp_obj_t frame_unpack(size_t count, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_unpack_obj, 1, 2, frame_unpack);
 
+/* An answer that should not have brought them: they would keep their slots for ever. */
+static void drop_received(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) nexus_cap_drop(NEXUS_CAPS[i]);
+}
+
 /*
- * handle, op, payload, deadline: bytes of the answer's payload, which lies behind the header in kernel.buffer; below 0 the way it
- * failed. E_RESTARTED means that nothing was sent and is told once per capability and restart, so one repetition is right.
+ * handle, op, payload, deadline, reply handle on whose behalf or 0, how many capabilities the answer has to bring: bytes of its
+ * payload, which lies behind the header in kernel.buffer; below 0 the way it failed. A refusal brings none. E_RESTARTED means that nothing was sent and is told once per capability and restart, so one repetition is right.
  */
 static mp_obj_t frame_call(size_t count, const mp_obj_t *args) {
-    (void)count;
     mp_buffer_info_t payload;
     mp_get_buffer_raise(args[2], &payload, MP_BUFFER_READ);
     if (payload.len > IPC_DATA_BYTES - WIRE_REQUEST_HEADER) mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
     struct frame request = {bounded(args[1], WIRE_REPLY_BIT - 1), ++last_nonce, payload.len};
-    uint64_t handle = u64_of(args[0]), deadline = u64_of(args[3]), answer;
+    uint64_t handle = u64_of(args[0]), deadline = u64_of(args[3]), behalf = u64_at(4, count, args), answer;
+    uint32_t accept = (uint32_t)bounded_at(5, count, args, IPC_MAX_CAPS);
     memmove(NEXUS_BUFFER + WIRE_REQUEST_HEADER, payload.buf, payload.len);
-    uint64_t word = nexus_word(frame_write_request(NEXUS_BUFFER, &request), 0, 0);
-    uint64_t status = nexus_call(handle, word, deadline, 0, &answer);
-    if (status == E_RESTARTED) status = nexus_call(handle, word, deadline, 0, &answer);
+    uint64_t word = nexus_word(frame_write_request(NEXUS_BUFFER, &request), 0, accept);
+    uint64_t status = nexus_call(handle, word, deadline, behalf, &answer);
+    if (status == E_RESTARTED) status = nexus_call(handle, word, deadline, behalf, &answer);
     if (status != E_OK) return MP_OBJ_NEW_SMALL_INT(UNREACHABLE - (mp_int_t)status);
     int verdict = frame_read_reply(NEXUS_BUFFER, nexus_bytes(answer), &request);
-    if (verdict == FRAME_BAD_REPLY) return MP_OBJ_NEW_SMALL_INT(BAD_REPLY);
+    if (verdict != FRAME_BAD_REPLY && nexus_caps(answer) != (verdict == STATUS_OK ? accept : 0)) verdict = FRAME_BAD_REPLY;
+    if (verdict == FRAME_BAD_REPLY) {
+        drop_received(nexus_caps(answer));
+        return MP_OBJ_NEW_SMALL_INT(BAD_REPLY);
+    }
     if (verdict != STATUS_OK) return MP_OBJ_NEW_SMALL_INT(-verdict);
     return MP_OBJ_NEW_SMALL_INT(nexus_bytes(answer) - WIRE_REPLY_HEADER);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_call_obj, 4, 4, frame_call);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_call_obj, 4, 6, frame_call);
 
 static const mp_rom_map_elem_t frame_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_frame)},
     {MP_ROM_QSTR(MP_QSTR_BAD_REPLY), MP_ROM_INT(BAD_REPLY)},
     {MP_ROM_QSTR(MP_QSTR_UNREACHABLE), MP_ROM_INT(UNREACHABLE)},
+    {MP_ROM_QSTR(MP_QSTR_MALFORMED), MP_ROM_INT(MALFORMED)},
+    {MP_ROM_QSTR(MP_QSTR_GONE), MP_ROM_INT(GONE)},
     {MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&frame_next_obj)},
     {MP_ROM_QSTR(MP_QSTR_answer), MP_ROM_PTR(&frame_answer_obj)},
+    {MP_ROM_QSTR(MP_QSTR_keep_malformed), MP_ROM_PTR(&frame_keep_malformed_obj)},
+    {MP_ROM_QSTR(MP_QSTR_keep_gone), MP_ROM_PTR(&frame_keep_gone_obj)},
+    {MP_ROM_QSTR(MP_QSTR_wake_at), MP_ROM_PTR(&frame_wake_at_obj)},
+    {MP_ROM_QSTR(MP_QSTR_op), MP_ROM_PTR(&frame_op_obj)},
+    {MP_ROM_QSTR(MP_QSTR_nonce), MP_ROM_PTR(&frame_nonce_obj)},
     {MP_ROM_QSTR(MP_QSTR_facet), MP_ROM_PTR(&frame_facet_obj)},
     {MP_ROM_QSTR(MP_QSTR_unpack), MP_ROM_PTR(&frame_unpack_obj)},
     {MP_ROM_QSTR(MP_QSTR_call), MP_ROM_PTR(&frame_call_obj)},

@@ -111,6 +111,13 @@ MP_DEFINE_CONST_FUN_OBJ_0(kernel_sender_mask_obj, kernel_sender_mask);
 static mp_obj_t kernel_subject_mask(void) { return int_from(flagged(DELIVER_BEHALF) ? stated(IPC_SUBJECT_MASK) : 0); }
 MP_DEFINE_CONST_FUN_OBJ_0(kernel_subject_mask_obj, kernel_subject_mask);
 
+/* Who published an app; 0 for a service. */
+static mp_obj_t kernel_sender_publisher(void) { return int_from(flagged(DELIVER_APP) ? stated(IPC_SENDER_PUBLISHER) : 0); }
+MP_DEFINE_CONST_FUN_OBJ_0(kernel_sender_publisher_obj, kernel_sender_publisher);
+
+static mp_obj_t kernel_subject_publisher(void) { return int_from(flagged(DELIVER_BEHALF) ? stated(IPC_SUBJECT_PUBLISHER) : 0); }
+MP_DEFINE_CONST_FUN_OBJ_0(kernel_subject_publisher_obj, kernel_subject_publisher);
+
 /* ---- Capabilities that travel, notifications ---- */
 
 static mp_obj_t kernel_caps(mp_obj_t index) { return int_from(NEXUS_CAPS[bounded(index, IPC_MAX_CAPS - 1)]); }

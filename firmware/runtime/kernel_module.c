@@ -13,12 +13,9 @@ MP_DEFINE_EXCEPTION(KernelError, Exception)
 /* The message: a fixed view of the IPC page, so that no call allocates for it. */
 static MP_DEFINE_MEMORYVIEW_OBJ(buffer_obj, 'B' | MP_OBJ_ARRAY_TYPECODE_FLAG_RW, 0, IPC_DATA_BYTES, NEXUS_BUFFER);
 
-static uint64_t incarnation, bring_up;
+static uint64_t incarnation;
 
-void kernel_module_init(uint64_t stated_incarnation, uint64_t stated_bring_up) {
-    incarnation = stated_incarnation;
-    bring_up = stated_bring_up;
-}
+void kernel_module_init(uint64_t stated_incarnation) { incarnation = stated_incarnation; }
 
 void kernel_check(uint64_t status) {
     if (status != E_OK) mp_raise_type_arg(&mp_type_KernelError, int_from(status));
@@ -62,8 +59,42 @@ MP_DEFINE_CONST_FUN_OBJ_1(kernel_exit_obj, kernel_exit);
 static mp_obj_t kernel_incarnation(void) { return int_from(incarnation); }
 MP_DEFINE_CONST_FUN_OBJ_0(kernel_incarnation_obj, kernel_incarnation);
 
-static mp_obj_t kernel_bring_up(void) { return mp_obj_new_bool(bring_up != 0); }
+static mp_obj_t kernel_bring_up(void) { return mp_obj_new_bool(nexus_bring_up()); }
 MP_DEFINE_CONST_FUN_OBJ_0(kernel_bring_up_obj, kernel_bring_up);
+
+/* ---- Memory that every life of a process finds in its place ---- */
+
+/*
+ * MicroPython's code of an item. Q is its L, an unsigned long of 8 bytes: read without heap below 2^62, where Q always allocates.
+ * Items lie at multiples of their size, and what fits a small int is written by one store (sh, sw, sd); only what is above it, by bytes.
+ */
+static char item_code(mp_obj_t typecode, size_t *size) {
+    size_t count;
+    const char *text = mp_obj_str_get_data(typecode, &count);
+    char code = count == 1 ? *text : 0;
+    *size = code == 'B' ? 1 : code == 'H' ? 2 : code == 'I' ? 4 : code == 'Q' ? 8 : 0;
+    if (*size == 0) mp_raise_ValueError(MP_ERROR_TEXT("typecode"));
+    return code == 'Q' ? 'L' : code;
+}
+_Static_assert(sizeof(unsigned long) == 8, "L is 8 bytes");
+
+/* The first bytes of an area; touching what the process's row does not have of it is a memory fault. */
+static mp_obj_t view_of_area(uintptr_t start, uintptr_t end, mp_obj_t bytes_in, mp_obj_t typecode, size_t flag) {
+    size_t size, bytes = bounded(bytes_in, end - start);
+    char code = item_code(typecode, &size);
+    if (bytes % size) mp_raise_ValueError(MP_ERROR_TEXT("not whole items"));
+    return mp_obj_new_memoryview((byte)(code | flag), bytes / size, (void *)start);
+}
+
+/* What outlives a restart (the row's `kept`), zero at the first start. */
+static mp_obj_t kernel_kept(mp_obj_t bytes, mp_obj_t typecode) {
+    return view_of_area(VA_KEPT, VA_POLICY, bytes, typecode, MP_OBJ_ARRAY_TYPECODE_FLAG_RW);
+}
+MP_DEFINE_CONST_FUN_OBJ_2(kernel_kept_obj, kernel_kept);
+
+/* The compiled policy of the image. */
+static mp_obj_t kernel_policy(mp_obj_t bytes, mp_obj_t typecode) { return view_of_area(VA_POLICY, VA_REGION, bytes, typecode, 0); }
+MP_DEFINE_CONST_FUN_OBJ_2(kernel_policy_obj, kernel_policy);
 
 static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_kernel)},
@@ -84,6 +115,8 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_subject_id), MP_ROM_PTR(&kernel_subject_id_obj)},
     {MP_ROM_QSTR(MP_QSTR_sender_mask), MP_ROM_PTR(&kernel_sender_mask_obj)},
     {MP_ROM_QSTR(MP_QSTR_subject_mask), MP_ROM_PTR(&kernel_subject_mask_obj)},
+    {MP_ROM_QSTR(MP_QSTR_sender_publisher), MP_ROM_PTR(&kernel_sender_publisher_obj)},
+    {MP_ROM_QSTR(MP_QSTR_subject_publisher), MP_ROM_PTR(&kernel_subject_publisher_obj)},
     {MP_ROM_QSTR(MP_QSTR_caps), MP_ROM_PTR(&kernel_caps_obj)},
     {MP_ROM_QSTR(MP_QSTR_send_cap), MP_ROM_PTR(&kernel_send_cap_obj)},
     {MP_ROM_QSTR(MP_QSTR_grant), MP_ROM_PTR(&kernel_grant_obj)},
@@ -96,6 +129,8 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&kernel_exit_obj)},
     {MP_ROM_QSTR(MP_QSTR_incarnation), MP_ROM_PTR(&kernel_incarnation_obj)},
     {MP_ROM_QSTR(MP_QSTR_bring_up), MP_ROM_PTR(&kernel_bring_up_obj)},
+    {MP_ROM_QSTR(MP_QSTR_kept), MP_ROM_PTR(&kernel_kept_obj)},
+    {MP_ROM_QSTR(MP_QSTR_policy), MP_ROM_PTR(&kernel_policy_obj)},
     /* capabilities, devices, regions */
     {MP_ROM_QSTR(MP_QSTR_mint), MP_ROM_PTR(&kernel_mint_obj)},
     {MP_ROM_QSTR(MP_QSTR_revoke), MP_ROM_PTR(&kernel_revoke_obj)},

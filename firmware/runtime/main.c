@@ -60,7 +60,8 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     uint64_t incarnation, uint64_t bring_up, uint64_t stack_bytes) {
     mp_cstack_init_with_top((void *)VA_STACK_TOP, stack_bytes ? stack_bytes : STACK_BYTES_DEFAULT);
     console_init(console);
-    kernel_module_init(incarnation, bring_up);
+    (void)bring_up; /* kernel.bring_up() reads the IPC page: the latch closes under whoever runs */
+    kernel_module_init(incarnation);
     mp_pystack_init(frames, frames + MP_ARRAY_SIZE(frames));
     gc_init(heap, (uint8_t *)heap + heap_bytes);
     mp_init();

@@ -17,5 +17,5 @@ uint64_t console_line(const void *text, size_t bytes);
 /* rom.c: where import finds code. */
 void rom_mount(const uint8_t *romfs, size_t bytes);
 
-/* kernel_module.c: what kernel.incarnation() and kernel.bring_up() tell. */
-void kernel_module_init(uint64_t incarnation, uint64_t bring_up);
+/* kernel_module.c: what kernel.incarnation() tells. */
+void kernel_module_init(uint64_t incarnation);
