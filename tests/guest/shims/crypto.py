@@ -10,6 +10,9 @@ import hashlib
 import math
 from types import SimpleNamespace
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 ALPHA_BITS = 20  # a healthy source fails one test in 2^20
 ENTROPY_BITS = 4  # credited to a byte
 WINDOW = 512
@@ -81,3 +84,14 @@ class Crypto:
 
     def blake2b(self, data: bytes, size: int = 32) -> bytes:
         return hashlib.blake2b(data, digest_size=size).digest()
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Whatever is wrong, lengths too, the answer is False."""
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes(key)).verify(bytes(signature), bytes(message))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def wipe(self, buffer: bytearray | memoryview) -> None:
+        buffer[:] = bytes(len(buffer))
