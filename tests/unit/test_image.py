@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nexus.contract.emit import emit_contract
 from nexus.contract.load import Contract
 from nexus.errors import BuildError
-from nexus.image import modules, mpy, romfs, table, toolchain
+from nexus.image import caps, modules, mpy, romfs, table, toolchain
 from nexus.image.program import Program, Segment, read_program
 from nexus.recipe.check import load_system
 
@@ -367,10 +367,10 @@ def test_segment_without_bytes_is_no_part(root: Path, contract: Contract, progra
 def test_handles_of_both_languages_are_those_of_the_slots(root: Path, contract: Contract) -> None:
     system = load_system("selftest", root, contract)
     for process in system.processes:
-        named = table.handles(process, contract)
+        named = caps.handles(process, contract)
         assert [handle for _, handle in named] == [contract.number("handle.boot") + slot for slot in range(len(named))]
-        header = table.caps_header(process, contract)
-        module = table.caps_module(system, process, contract)
+        header = caps.caps_header(process, contract)
+        module = caps.caps_module(system, process, contract)
         for name, handle in named:
             assert f"#define CAP_{name} {handle:#x}\n" in header
             assert f"\n{name} = const({handle:#x})\n" in module
@@ -379,7 +379,7 @@ def test_handles_of_both_languages_are_those_of_the_slots(root: Path, contract: 
 def test_supervisor_knows_its_children(root: Path, contract: Contract) -> None:
     system = load_system("selftest", root, contract)
     names: dict[str, object] = {"const": int}
-    text = table.caps_module(system, system.root, contract).replace("from micropython import const\n", "")
+    text = caps.caps_module(system, system.root, contract).replace("from micropython import const\n", "")
     exec(text, names)  # noqa: S102  # the generated module itself
     rows = names["PROCESSES"]
     assert isinstance(rows, tuple)

@@ -19,7 +19,7 @@ from nexus.image.decode import read_table
 from nexus.image.inspect import Finding, forbidden_symbols, inspect_image, is_forbidden
 from nexus.image.manifest import Manifest, to_json
 
-FILE, AREAS, PARTS, TABLE, PAGES, CONTRACT, PROGRAMS, RUNTIME, TESTS = range(9)
+FILE, AREAS, PARTS, TABLE, PAGES, CONTRACT, POLICY, PROGRAMS, RUNTIME, TESTS = range(10)
 
 
 class Image:
@@ -99,6 +99,9 @@ def caps(manifest: Manifest, **changes: Any) -> Manifest:
         (TABLE, lambda m: replace(m, processes=m.processes[:-1])),
         (TABLE, lambda m: replace(m, ram_bytes=1)),
         (CONTRACT, lambda m: replace(m, contract_digest="0" * 64)),
+        (POLICY, lambda m: replace(m, policy_digest="0" * 63 + "1")),
+        (POLICY, lambda m: replace(m, policy_bytes=1)),
+        (POLICY, lambda m: process(m, 1, policy=True)),
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], sha256="0" * 64)])),
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], name="runtime/none.elf")])),
         (PROGRAMS, lambda m: replace(m, parts=[replace(part, sha256="0" * 64) for part in m.parts])),
@@ -194,4 +197,4 @@ def test_command_fails_for_another_image(command: Image, tmp_path: Path, capsys:
     assert main(["inspect", str(folder / "nexus.elf")]) == 1
     captured = capsys.readouterr()
     assert "logd: rank: found 3, expected 1" in captured.out
-    assert "1 of 9 checks failed" in captured.err
+    assert "1 of 10 checks failed" in captured.err

@@ -161,4 +161,4 @@ def test_guest_code_that_uses_a_capability_that_no_row_gives(
     line = path.read_text(encoding="utf-8").count("\n")
     code, said = build("default", capsys)
     assert code == 5
-    assert f"{path}:{line}: caps.SYSTEM: found an unknown name, expected a capability of [process logd]" in said
+    assert f"{path}:{line}: caps.SYSTEM: found an unknown name, expected a name of [process logd]" in said

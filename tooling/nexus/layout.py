@@ -40,5 +40,9 @@ def image_path(root: Path, system: str) -> Path:
     return system_dir(root, system) / "nexus.elf"
 
 
+def policy_table_path(root: Path, system: str) -> Path:
+    return system_dir(root, system) / "policy.bin"
+
+
 def manifest_path(root: Path, system: str) -> Path:
     return system_dir(root, system) / "manifest.json"

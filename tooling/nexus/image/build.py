@@ -16,9 +16,10 @@ from nexus import layout
 from nexus.contract.emit import emit_contract, guest_module, guest_names, write_if_changed
 from nexus.contract.load import Contract, load_contract
 from nexus.errors import NexusError, RecipeError
-from nexus.image import kernel, manifest, modules, mpy, programs, romfs, table, toolchain
+from nexus.image import caps, kernel, manifest, modules, mpy, programs, romfs, table, toolchain
 from nexus.image.fold import Values, fold
 from nexus.image.manifest import Manifest
+from nexus.image.policy import ImagePolicy, grants_module, policy_of
 from nexus.image.program import Program
 from nexus.policy.sheets import module_text, sheets
 from nexus.recipe import memory
@@ -55,33 +56,49 @@ def up_to_date(name: str, root: Path) -> Manifest | None:
 def _build(name: str, root: Path, progress: Progress) -> Manifest:
     contract = load_contract(layout.contract_dir(root))
     system = load_system(name, root, contract)
+    policy = policy_of(system, contract, root)
     inputs = manifest.hash_inputs(root, system.files)
     toolchain.check_tools()
     progress(f"{system.name}: {len(system.processes)} processes from {system.files[-1]}")
     emit_contract(contract, layout.gen_dir(root))
     folder = layout.system_dir(root, system.name)
-    write_caps(system, contract, folder / "caps")
+    write_caps(system, contract, policy, folder / "caps")
+    write_policy(policy, layout.policy_table_path(root, system.name))
     built = programs.build_programs(system, contract, root, progress)
-    filesystems = build_romfs(system, contract, root, built.mpy_version, progress)
-    write_sources(system, built.programs, filesystems, contract, folder)
+    filesystems = build_romfs(system, contract, policy, root, built.mpy_version, progress)
+    write_sources(system, built.programs, filesystems, policy, contract, folder)
     progress("kernel: compile and link")
     linked = kernel.link(root, folder, contract.number("limit.kernel_stack_bytes"))
     check_memory(system, built.programs, linked.end)
-    result = describe(system, contract, built, filesystems, linked, inputs, root)
+    result = describe(system, contract, built, filesystems, policy, linked, inputs, root)
     write_if_changed(layout.manifest_path(root, system.name), manifest.to_json(result))
     progress(f"{layout.image_path(root, system.name).relative_to(root)}: {result.image.bytes >> 10} KiB")
     return result
 
 
-def write_caps(system: System, contract: Contract, folder: Path) -> None:
-    """Names of the handles of each process."""
+def write_policy(policy: ImagePolicy | None, path: Path) -> None:
+    """The table for whoever wants to look at it; none is left of an earlier build that had one."""
+    if policy is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_if_changed(path, policy.table)
+
+
+def write_caps(system: System, contract: Contract, policy: ImagePolicy | None, folder: Path) -> None:
+    """What each process knows of itself, as a whole."""
+    size = len(policy.table) if policy else 0
     for process in system.processes:
-        write_if_changed(folder / f"{process.name}.h", table.caps_header(process, contract))
-        write_if_changed(folder / f"{process.name}.py", table.caps_module(system, process, contract))
+        write_if_changed(folder / f"{process.name}.h", caps.caps_header(process, contract))
+        write_if_changed(folder / f"{process.name}.py", caps.caps_module(system, process, contract, size))
 
 
 def build_romfs(
-    system: System, contract: Contract, root: Path, version: mpy.MpyVersion | None, progress: Progress
+    system: System,
+    contract: Contract,
+    policy: ImagePolicy | None,
+    root: Path,
+    version: mpy.MpyVersion | None,
+    progress: Progress,
 ) -> dict[str, bytes]:
     """The ROMFS of each process that runs an interpreter."""
     if version is None:
@@ -90,22 +107,32 @@ def build_romfs(
     packed = {}
     for process in system.processes:
         if process.service is not None:
-            packed[process.name] = _process_romfs(system, process, contract, root, compiler)
+            packed[process.name] = _process_romfs(system, process, contract, policy, root, compiler)
     progress(f"guest: {compiler.compiled} modules compiled, {compiler.unchanged} unchanged")
     return packed
 
 
-def _process_romfs(system: System, process: Process, contract: Contract, root: Path, compiler: mpy.Compiler) -> bytes:
+def _process_romfs(
+    system: System,
+    process: Process,
+    contract: Contract,
+    policy: ImagePolicy | None,
+    root: Path,
+    compiler: mpy.Compiler,
+) -> bytes:
     guest = root / "guest"
     builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
     needed = modules.closure(guest, process.service or "", builtin)
-    _check_generated(process, needed, contract)
-    values: dict[str, Values] = {"contract": contract.constants, "caps": dict(table.handles(process, contract))}
+    _check_generated(system, process, needed, contract)
+    size = len(policy.table) if policy else 0
+    known = dict(caps.handles(process, contract)) | caps.sizes(system, process, size)
+    values: dict[str, Values] = {"contract": contract.constants, "caps": known}
     folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
     sources = {module.in_romfs: (source, str(module.path.relative_to(guest))) for module, source in folded}
     left = [modules.parse(module.name, module.path, source) for module, source in folded]
     generated: dict[str, Callable[[], str]] = {
-        "caps": lambda: table.caps_module(system, process, contract),
+        "boot_grants": lambda: grants_module(policy),
+        "caps": lambda: caps.caps_module(system, process, contract, size, modules.names_used(left, "caps")),
         "contract": lambda: guest_module(contract, modules.names_used(left, "contract")),
         "policy_sheets": lambda: module_text(sheets(contract, root), contract),
     }
@@ -115,21 +142,26 @@ def _process_romfs(system: System, process: Process, contract: Contract, root: P
     return romfs.pack({path: compiler.compile(source, shown) for path, (source, shown) in sources.items()})
 
 
-def _check_generated(process: Process, needed: Sequence[modules.Module], contract: Contract) -> None:
+def _check_generated(system: System, process: Process, needed: Sequence[modules.Module], contract: Contract) -> None:
     """Refuse names of `contract` and `caps` that do not exist."""
-    known = {cap.name for cap in process.capabilities} | {"INDEX"} | ({"PROCESSES"} if process.supervises else set())
+    known = caps.known_names(system, process, contract)
     handles = modules.names_used(needed, "caps")
-    expected = f"a capability of [process {process.name}]: {', '.join(sorted(known))}"
+    expected = f"a name of [process {process.name}]: {', '.join(sorted(known))}"
     modules.check_names(handles or {}, known, "caps", expected)
     used = modules.names_used(needed, "contract")
     modules.check_names(used or {}, guest_names(contract), "contract", "a name of recipes/contract")
 
 
 def write_sources(
-    system: System, built: Sequence[Program], filesystems: dict[str, bytes], contract: Contract, folder: Path
+    system: System,
+    built: Sequence[Program],
+    filesystems: dict[str, bytes],
+    policy: ImagePolicy | None,
+    contract: Contract,
+    folder: Path,
 ) -> None:
     """What the kernel is linked with; parts of processes that are gone are removed."""
-    parts = table.parts_of(system, built, filesystems)
+    parts = table.parts_of(system, built, filesystems, policy)
     for part in parts:
         write_if_changed(folder / "parts" / f"{part.name}.bin", part.data)
     kept = {f"{part.name}.bin" for part in parts}
@@ -137,7 +169,7 @@ def write_sources(
         if path.name not in kept:
             path.unlink()
     write_if_changed(folder / "payload.S", table.payload_source(system, parts, folder / "parts"))
-    write_if_changed(folder / "image_table.c", table.image_table(system, built, filesystems, contract))
+    write_if_changed(folder / "image_table.c", table.image_table(system, built, filesystems, contract, policy))
 
 
 def check_memory(system: System, built: Sequence[Program], image_end: int) -> None:
@@ -152,18 +184,21 @@ def describe(
     contract: Contract,
     built: programs.Built,
     filesystems: dict[str, bytes],
+    policy: ImagePolicy | None,
     linked: kernel.Linked,
     inputs: dict[str, str],
     root: Path,
 ) -> Manifest:
     """The manifest of what was built."""
     own = {program.name: program.writable_pages for program in built.programs}
-    parts = table.parts_of(system, built.programs, filesystems)
+    parts = table.parts_of(system, built.programs, filesystems, policy)
     return Manifest(
         format=manifest.FORMAT,
         system=system.name,
         contract_digest=contract.digest,
-        policy_digest=None,
+        policy_digest=policy.digest if policy else None,
+        policy_bytes=len(policy.table) if policy else 0,
+        gates=list(system.gates),
         image=manifest.file_entry(linked.path.name, linked.path),
         image_end=linked.end,
         ram_bytes=system.memory,
@@ -196,6 +231,7 @@ def _process_row(system: System, process: Process, contract: Contract, own: dict
         heap_bytes=process.heap_pages * PAGE,
         stack_bytes=process.stack_pages * PAGE,
         kept_bytes=process.kept_pages * PAGE,
+        policy=process.policy,
         frames=memory.process_pages(system, process) + own.get(process.program, 0),
         capabilities=_cap_rows(process, contract),
     )
@@ -203,7 +239,7 @@ def _process_row(system: System, process: Process, contract: Contract, own: dict
 
 def _cap_rows(process: Process, contract: Contract) -> list[manifest.CapRow]:
     types = contract.table("obj")
-    named = table.handles(process, contract)
+    named = caps.handles(process, contract)
     return [
         manifest.CapRow(name, f"{handle:#x}", types[cap.type], cap.rights, cap.object, f"{cap.badge:#x}")
         for (name, handle), cap in zip(named, process.capabilities, strict=True)

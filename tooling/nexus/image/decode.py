@@ -60,6 +60,7 @@ def _table(reader: _Reader, address: int) -> Table:
         row["flags"] = reader.flags("image_flags", row["flags"])
         processes.append(row)
     image["contract_digest"] = reader.bytes(image["contract_digest"], 32).hex()
+    image["policy_digest"] = reader.bytes(image["policy_digest"], 32).hex()
     image["flags"] = reader.flags("image_flags", image["flags"])
     return Table(
         image,

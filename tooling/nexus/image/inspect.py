@@ -21,6 +21,7 @@ from nexus.layout import RAM_BASE
 from nexus.recipe.model import PAGE, pages
 
 RUNTIME = "service"
+NO_DIGEST = "00" * 32  # in the table of an image without policy
 KNOWN_SYMBOL = "mp_init"  # every interpreter has it
 # What a system for everyday use must not hold.
 PLAIN_SYSTEM = "default"
@@ -48,6 +49,9 @@ def inspect_image(
         "the table holds exactly the stated processes and capabilities": lambda: _table(table, manifest),
         "every program page is readable, and not both writable and executable": lambda: _segments(table, linked),
         "image, table and programs are of one contract": lambda: _contract(table, manifest),
+        "the policy is the one that was compiled, whole and read by those who decide": lambda: _policy(
+            linked, table, manifest
+        ),
         "programs are the files that were built": lambda: unreadable + _program_parts(programs, manifest),
         f"the {RUNTIME} runtime holds no compiler and no forbidden module": lambda: _forbidden(
             manifest, programs, forbidden
@@ -149,6 +153,21 @@ def _contract(table: Table, manifest: Manifest) -> list[str]:
     problems = _differs("image", table.image["contract_digest"], manifest.contract_digest)
     for program in {row["program"]["name"]: row["program"] for row in table.processes}.values():
         problems += _differs(program["name"], program["digest"], manifest.contract_digest)
+    return problems
+
+
+def _policy(linked: kernel.Linked, table: Table, manifest: Manifest) -> list[str]:
+    """The digest that the kernel will print is that of the very bytes that it will map."""
+    held = table.image["policy"]
+    stated = manifest.policy_digest or NO_DIGEST
+    found = hashlib.sha256(_bytes_at(linked, held["start"], held["bytes"])).hexdigest() if held["bytes"] else NO_DIGEST
+    problems = _differs("bytes", held["bytes"], manifest.policy_bytes)
+    problems += _differs("digest", table.image["policy_digest"], stated)
+    problems += _differs("digest of what is mapped", found, stated)
+    for seen, row in zip(table.processes, manifest.processes, strict=False):
+        problems += _differs(f"{row.name}: policy", bool(seen["policy"]), row.policy)
+        if row.policy and not held["bytes"]:
+            problems.append(f"{row.name}: found no policy, expected one to decide by")
     return problems
 
 

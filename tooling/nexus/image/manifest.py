@@ -14,7 +14,7 @@ from typing import Any
 
 from nexus.errors import BuildError, SetupError
 
-FORMAT = 1
+FORMAT = 2
 # Folders of which every source file counts as an input, whichever system is built.
 INPUT_FOLDERS = (
     "firmware",
@@ -88,6 +88,7 @@ class ProcessRow:
     heap_bytes: int
     stack_bytes: int
     kept_bytes: int
+    policy: bool  # the policy is mapped into it
     frames: int  # pages of RAM, page tables not counted
     capabilities: list[CapRow]
 
@@ -97,7 +98,9 @@ class Manifest:
     format: int
     system: str
     contract_digest: str
-    policy_digest: str | None
+    policy_digest: str | None  # of the compiled table, which is the part `policy`
+    policy_bytes: int
+    gates: list[str]
     image: File
     image_end: int  # first address after all that the image takes at boot
     ram_bytes: int

@@ -1,5 +1,4 @@
-"""Writes what the kernel is linked with: image_table.c (the rows of firmware/include/image.h), payload.S, and for each
-process the names of its handles in C and Python.
+"""Writes what the kernel is linked with: image_table.c (the rows of firmware/include/image.h) and payload.S.
 
 Called by build.py. Pure: takes a checked system and the built parts, returns text; the same input gives the same bytes.
 """
@@ -12,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus.contract.load import Contract, constant_name
+from nexus.contract.load import Contract
+from nexus.image.policy import PART as POLICY
+from nexus.image.policy import ImagePolicy
 from nexus.image.program import EXECUTE, READ, WRITE, Program
 from nexus.recipe.model import Capability, Process, System
 
@@ -43,7 +44,13 @@ def romfs_part(process: Process, data: bytes) -> Part:
     return Part(f"romfs_{process.name}", data)
 
 
-def parts_of(system: System, programs: Sequence[Program], romfs: dict[str, bytes]) -> list[Part]:
+def policy_parts(policy: ImagePolicy | None) -> list[Part]:
+    return [] if policy is None else [Part(POLICY, policy.table)]
+
+
+def parts_of(
+    system: System, programs: Sequence[Program], romfs: dict[str, bytes], policy: ImagePolicy | None = None
+) -> list[Part]:
     """Everything of the payload, in the order in which it lies there."""
     parts = [
         segment_part(program, number)
@@ -51,7 +58,8 @@ def parts_of(system: System, programs: Sequence[Program], romfs: dict[str, bytes
         for number, segment in enumerate(program.segments)
         if segment.data
     ]
-    return parts + [romfs_part(process, romfs[process.name]) for process in system.processes if process.name in romfs]
+    parts += [romfs_part(process, romfs[process.name]) for process in system.processes if process.name in romfs]
+    return parts + policy_parts(policy)
 
 
 def payload_source(system: System, parts: Sequence[Part], folder: Path) -> str:
@@ -69,12 +77,19 @@ def payload_source(system: System, parts: Sequence[Part], folder: Path) -> str:
     return "\n".join([*lines, "    .balign 4096", ""])
 
 
-def image_table(system: System, programs: Sequence[Program], romfs: dict[str, bytes], contract: Contract) -> str:
+def image_table(
+    system: System,
+    programs: Sequence[Program],
+    romfs: dict[str, bytes],
+    contract: Contract,
+    policy: ImagePolicy | None = None,
+) -> str:
     """The C source of `image`."""
     lines = [f"/* Generated from {', '.join(system.files)}. Do not edit. */", '#include "image.h"', ""]
-    lines += [f"extern const uint8_t {part.symbol}[];" for part in parts_of(system, programs, romfs)]
+    lines += [f"extern const uint8_t {part.symbol}[];" for part in parts_of(system, programs, romfs, policy)]
     lines += ["", f"static const uint8_t contract_of_image[IMAGE_DIGEST_BYTES] = {_bytes(contract.digest)};"]
-    lines += ["static const uint8_t no_policy[IMAGE_DIGEST_BYTES];", ""]
+    digest = f" = {_bytes(policy.digest)}" if policy else ""
+    lines += [f"static const uint8_t policy_of_image[IMAGE_DIGEST_BYTES]{digest};", ""]
     for program in programs:
         lines += _program(program)
     for process in system.processes:
@@ -84,47 +99,7 @@ def image_table(system: System, programs: Sequence[Program], romfs: dict[str, by
     lines += _array("image_device", "devices", _devices(system))
     regions = [f"{{.owner = {region.owner}, .pages = {region.pages}}}" for region in system.regions]
     lines += _array("image_region", "regions", regions)
-    return "\n".join(lines + _image(system)) + "\n"
-
-
-def caps_header(process: Process, contract: Contract) -> str:
-    """Handles of a native program."""
-    lines = [f"/* Generated: the capabilities that {process.name} has at boot. Do not edit. */", "#pragma once", ""]
-    lines += [f"#define CAP_{name} {handle:#x}" for name, handle in handles(process, contract)]
-    return "\n".join(lines) + "\n"
-
-
-def caps_module(system: System, process: Process, contract: Contract) -> str:
-    """The guest module `caps`: handles, the process's own index, and what a supervisor knows of its children."""
-    named = dict(handles(process, contract))
-    lines = [f"# Generated: what {process.name} has at boot. Do not edit.", "from micropython import const", ""]
-    lines += [f"{name} = const({handle:#x})" for name, handle in named.items()]
-    lines += [f"INDEX = const({process.index})"]
-    if process.supervises:
-        lines += [
-            "",
-            "# (name, dense index, rank, restarts, critical, serves, READY handle or 0, supervise handle)",
-            "PROCESSES = (",
-        ]
-        for child in (system.process(name) for name in process.supervises):
-            ready = named.get(constant_name("ready", child.name), 0)
-            known = (
-                child.name,
-                child.index,
-                child.rank,
-                child.restarts,
-                "critical" in child.flags,
-                child.endpoint is not None,
-            )
-            lines.append(f"    {(*known, ready, named[constant_name('supervise', child.name)])!r},")
-        lines.append(")")
-    return "\n".join(lines) + "\n"
-
-
-def handles(process: Process, contract: Contract) -> list[tuple[str, int]]:
-    """Name and handle of each boot capability; the handle of a slot is stated by the contract."""
-    first = contract.number("handle.boot")
-    return [(cap.name, first + slot) for slot, cap in enumerate(process.capabilities)]
+    return "\n".join(lines + _image(system, policy)) + "\n"
 
 
 def _program(program: Program) -> list[str]:
@@ -179,6 +154,7 @@ def _process(process: Process, romfs: dict[str, bytes]) -> str:
         f".heap_pages = {process.heap_pages}",
         f".stack_pages = {process.stack_pages}",
         f".kept_pages = {process.kept_pages}",
+        f".policy = {int(process.policy)}",
         f".share = {process.share}",
         f".request_budget = {process.request_budget}",
         f".supervisor = {process.supervisor}",
@@ -198,14 +174,15 @@ def _devices(system: System) -> list[str]:
     ]
 
 
-def _image(system: System) -> list[str]:
+def _image(system: System, policy: ImagePolicy | None) -> list[str]:
     flags = " | ".join(f"IMAGE_{flag.upper()}" for flag in system.flags) or "0"
     lines = [
         "const struct image image = {",
         f"    .ram_bytes = {system.memory:#x},",
         f"    .flags = {flags},",
         "    .contract_digest = contract_of_image,",
-        "    .policy_digest = no_policy,",
+        *(f"    .policy = {{{part.symbol}, {len(part.data)}}}," for part in policy_parts(policy)),
+        "    .policy_digest = policy_of_image,",
         f"    .queue_count = {sum(device.queue_count for device in system.devices)},",
     ]
     counts = {

@@ -46,7 +46,7 @@ def policy_files(root: Path, system: str | None = None) -> list[Path]:
 
 
 def compile_policy(
-    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] = ()
+    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] | None = None
 ) -> tuple[bytes, str]:
     """The table of this system and its SHA-256: what the image holds and policyd decides by."""
     evaluator = load_evaluator(system, contract, root, files, open_gates)
@@ -54,12 +54,13 @@ def compile_policy(
 
 
 def load_evaluator(
-    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] = ()
+    system: System, contract: Contract, root: Path, files: Sequence[Path] = (), open_gates: Iterable[str] | None = None
 ) -> Evaluator:
-    """As compile_policy, ready to be asked."""
+    """As compile_policy, ready to be asked. The open gates are those of the recipe unless others are given."""
     services = [process.id_name for process in system.processes]
+    gates = system.gates if open_gates is None else open_gates
     policy = load_policy(files or policy_files(root, system.name), contract, root, services)
-    return evaluator_of(policy, world_of(contract, services, open_gates), contract, root)
+    return evaluator_of(policy, world_of(contract, services, gates), contract, root)
 
 
 def evaluator_of(policy: Policy, world: World, contract: Contract, root: Path) -> Evaluator:
@@ -140,11 +141,26 @@ def route_name(edge: Edge) -> str:
     return f"{edge.server}:{edge.facet}" if edge.facet else edge.server
 
 
-def refused_grants(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
-    """Static grants of the recipe that policy denies: a builder that finds one must not build."""
-    asked = [
+def granted(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
+    """Every static grant of the recipe, the root's READY questions too, and what policy says of it."""
+    return [
         (edge, evaluator.decide(process.id_name, ROUTE, route_name(edge)))
         for process in system.processes
         for edge in process.calls
     ]
-    return [(edge, decision) for edge, decision in asked if not decision.allow]
+
+
+def refused_grants(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
+    """Static grants that policy denies: a builder that finds one must not build."""
+    return [(edge, decision) for edge, decision in granted(system, evaluator) if not decision.allow]
+
+
+def denial(system: System, edge: Edge, decision: Decision, evaluator: Evaluator) -> str:
+    """Of a refused grant: where it stands, what it grants, and which rule is against it."""
+    process = system.process(edge.caller)
+    why = "no rule allows it"
+    if decision.rule:
+        rule = evaluator.policy.rules[decision.rule - 1]
+        why = f"rule {rule.number}, {rule.where}"
+    found = f"found {route_name(edge)!r}, which policy denies {process.id_name!r} ({why})"
+    return f"{process.place}: [process {process.name}] calls: {found}, expected a route that it allows"

@@ -47,6 +47,7 @@ def assemble(
     name: str,
     memory: int,
     flags: tuple[str, ...],
+    gates: tuple[str, ...],
     app: str | None,
     files: tuple[str, ...],
     contract: Contract,
@@ -62,6 +63,8 @@ def assemble(
         caps += grants.calls(resolved.calls[row.name])
         caps += grants.supervision(resolved.children(row.name))
         caps += grants.special(row.capabilities)
+        if "root" in row.flags:
+            caps += grants.routes(edge.server for edges in resolved.routes.values() for edge in edges)
         caps += grants.devices([device for device in devices if device.owner == row.index])
         caps += grants.regions(len(regions), len(row.regions))
         regions += [Region(row.index, pages(size)) for size in row.regions]
@@ -79,6 +82,7 @@ def assemble(
                 heap_pages=pages(row.heap),
                 stack_pages=pages(row.stack),
                 kept_pages=pages(row.kept),
+                policy=row.policy,
                 request_budget=row.request_budget * contract.number("limit.tick_hz") // MICROSECONDS,
                 restarts=row.restarts,
                 share=row.share,
@@ -89,9 +93,10 @@ def assemble(
                 routes=resolved.routes[row.name],
                 supervises=tuple(resolved.children(row.name)),
                 capabilities=tuple(caps),
+                place=str(row.table.at("calls")),
             )
         )
-    return System(name, memory, flags, tuple(processes), devices, tuple(regions), app, files)
+    return System(name, memory, flags, tuple(processes), devices, tuple(regions), gates, app, files)
 
 
 def _devices(resolved: Resolved) -> tuple[Device, ...]:

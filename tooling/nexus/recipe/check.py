@@ -34,7 +34,7 @@ def check_system(raw: RawSystem, contract: Contract, root: Path, identify: Calla
     devices = [fields.device_row(table, name, problems) for name, table in raw.devices.items()]
     problems.raise_if_any()
     return _Checker(raw, rows, devices, contract, root, identify, problems).system(
-        top["memory"], top["flags"], top["app"]
+        top["memory"], top["flags"], top["gates"], top["app"]
     )
 
 
@@ -58,12 +58,13 @@ class _Checker:
         self.edges: dict[str, tuple[Edge, ...]] = {}
         self.routes: dict[str, tuple[Edge, ...]] = {}
 
-    def system(self, memory_bytes: int, flags: tuple[str, ...], app: str | None) -> System:
+    def system(self, memory_bytes: int, flags: tuple[str, ...], gates: tuple[str, ...], app: str | None) -> System:
         """All rules, then the result; a later rule is asked only where the earlier ones hold."""
         self.identities()
         self.programs()
         if app and app not in RUNTIMES and not (self.root / app).is_dir():
             self.problems.at(self.raw.top, "app", repr(app), "service, shell or a folder of the clone")
+        self.gates(gates)
         self.call_lists()
         self.device_drivers()
         supervisors = self.supervision()
@@ -75,7 +76,7 @@ class _Checker:
         self.deadlines(edges)
         resolved = Resolved(self.rows, self.device_rows, self.edges, self.routes, edges, supervisors, self.identify)
         files = tuple(_shown(path, self.root) for path in self.raw.files)
-        system = assemble(resolved, self.raw.name, memory_bytes, flags, app, files, self.contract)
+        system = assemble(resolved, self.raw.name, memory_bytes, flags, gates, app, files, self.contract)
         self.capability_names(system)
         self.counts(system)
         known = self.limits["pool_pages"] * PAGE  # of the image, which is not built yet
@@ -123,6 +124,14 @@ class _Checker:
                     self.problems.at(row.table, "heap", "nothing", "a heap for the interpreter")
             elif row.native is not None and not (self.root / row.native).is_dir():
                 self.problems.at(row.table, "native", repr(row.native), "a folder of the clone")
+
+    def gates(self, gates: tuple[str, ...]) -> None:
+        """An image opens gates for good; the one that closes after boot is the kernel's."""
+        known = set(self.contract.table("gate")) - {self.contract.table("policy")["not_for_routes"]}
+        for gate in gates:
+            if gate not in known:
+                expected = f"a gate that an image can open: {', '.join(sorted(known))}{did_you_mean(gate, known)}"
+                self.problems.at(self.raw.top, "gates", repr(gate), expected)
 
     def call_lists(self) -> None:
         """Every call and route names an endpoint, and a facet that the contract knows."""

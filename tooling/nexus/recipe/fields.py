@@ -143,6 +143,7 @@ TOP_FIELDS = {
     "base": Field(_text(r"[a-z0-9-]+"), "the name of a recipe", None),
     "memory": Field(size, SIZE_EXPECTED, REQUIRED),
     "flags": Field(_list(_choice("counters")), _choices_expected(["counters"]), ()),
+    "gates": Field(_list(_text(r"[a-z_]+")), 'a list of different gates such as ["debug_image"]', ()),
     "app": Field(FOLDER, 'what spawned apps run: "service", "shell" or a folder with a native program', None),
 }
 PROCESS_FIELDS = {
@@ -155,6 +156,7 @@ PROCESS_FIELDS = {
     "heap": Field(size, SIZE_EXPECTED, 0),
     "stack": Field(size, SIZE_EXPECTED, 16 << 10),
     "kept": Field(size, SIZE_EXPECTED, 0),
+    "policy": Field(_boolean, "true or false", False),
     "request_budget": Field(duration, 'a time such as "50 ms"', 0),
     "restarts": Field(_integer(0, 100), "a number from 0 to 100", 0),
     "share": Field(_integer(0, 1000), "a number from 0 to 1000 (per mille of CPU)", 0),
@@ -191,6 +193,7 @@ class ProcessRow:
     heap: int
     stack: int
     kept: int
+    policy: bool
     request_budget: int
     restarts: int
     share: int

@@ -1,11 +1,13 @@
 """The boot capabilities of each process, in slot order: exactly what the recipe's rows say, each with its constant's name.
 
+The order: console, notification, own endpoint; calls, the root's READY questions last; supervision; system, spawn; for the
+root, the servers that it hands out routes to; devices; regions.
 Called by check.py once names, ranks and numbers are known. Pure; the order here is the order of slots in the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nexus.contract.load import Contract, constant_name
 from nexus.recipe.graph import READY
@@ -60,6 +62,14 @@ class Grants:
             Capability(constant_name(kind), kind, self.rights["use"], 0)
             for kind in ("system", "spawn")
             if kind in declared
+        ]
+
+    def routes(self, servers: Iterable[str]) -> list[Capability]:
+        """One capability per server that somebody may ask a route to; whoever gets one gets it with a badge of its own."""
+        rights = self.rights["call"] | self.rights["grant"]
+        return [
+            Capability(constant_name("route", server), "endpoint", rights, self.endpoints[server])
+            for server in sorted(set(servers), key=self.indices.__getitem__)
         ]
 
     def devices(self, devices: Sequence[Device]) -> list[Capability]:

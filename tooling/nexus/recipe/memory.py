@@ -29,6 +29,7 @@ def table_pages(system: System, process: Process, contract: Contract, image_page
         (va["heap"], process.heap_pages),
         (va["romfs"], romfs_pages),
         (va["kept"], process.kept_pages),
+        (va["policy"], pages(contract.number("policy_limit.bytes")) if process.policy else 0),
     ]
     for device in system.devices:
         if device.owner == process.index:

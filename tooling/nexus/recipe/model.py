@@ -6,7 +6,7 @@ Made only by check.py; whoever holds a System may rely on every rule. Holds no r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PAGE = 4096
 RUNTIMES = ("service", "shell")  # the interpreters; every other program is a native folder
@@ -86,6 +86,7 @@ class Process:
     heap_pages: int
     stack_pages: int
     kept_pages: int
+    policy: bool  # the compiled policy is mapped into it
     request_budget: int  # ticks; 0: none
     restarts: int
     share: int
@@ -96,6 +97,7 @@ class Process:
     routes: tuple[Edge, ...]
     supervises: tuple[str, ...]
     capabilities: tuple[Capability, ...]
+    place: str = field(compare=False)  # file and line of its `calls`, or of the row
 
     @property
     def program(self) -> str:
@@ -113,6 +115,7 @@ class System:
     processes: tuple[Process, ...]
     devices: tuple[Device, ...]
     regions: tuple[Region, ...]
+    gates: tuple[str, ...]  # of the policy contract, open from boot on
     app: str | None  # what spawned apps run: a runtime, or a folder with a native program
     files: tuple[str, ...]  # recipe files that were read, relative to the clone where they lie in it
 
@@ -121,6 +124,17 @@ class System:
         """Owner of each endpoint, by endpoint number."""
         owners = [process for process in self.processes if process.endpoint is not None]
         return tuple(process.index for process in sorted(owners, key=lambda process: process.endpoint or 0))
+
+    @property
+    def holds_policy(self) -> bool:
+        """Whether anybody decides by it: without, the image has none and no static grant is decided."""
+        return any(process.policy for process in self.processes)
+
+    @property
+    def routes(self) -> tuple[Edge, ...]:
+        """What may be asked for at run time, each server and facet once; callers are not told apart."""
+        known = {(edge.server, edge.facet or ""): edge for process in self.processes for edge in process.routes}
+        return tuple(known[key] for key in sorted(known))
 
     @property
     def root(self) -> Process:

@@ -92,9 +92,8 @@ def _as_json(manifest: Manifest, findings: list[Finding]) -> dict[str, object]:
 
 def _show(manifest: Manifest, findings: list[Finding]) -> None:
     """A table for people."""
-    click.echo(
-        f"system {manifest.system}, contract {manifest.contract_digest[:16]}, policy {manifest.policy_digest or 'none'}"
-    )
+    click.echo(f"system {manifest.system}, contract {manifest.contract_digest[:16]}")
+    _show_policy(manifest)
     image = manifest.image
     click.echo(f"image {image.bytes} bytes on disk, sha256 {image.sha256}")
     for area in manifest.areas:
@@ -113,6 +112,21 @@ def _show(manifest: Manifest, findings: list[Finding]) -> None:
         click.echo(f"{'FAILED' if finding.problems else 'ok':<6}  {finding.check}")
         for problem in finding.problems:
             click.echo(f"        {problem}")
+
+
+def _show_policy(manifest: Manifest) -> None:
+    """Which table, who decides by it, and what may be asked for at run time."""
+    if manifest.policy_digest is None:
+        click.echo("policy none")
+    else:
+        readers = ", ".join(row.name for row in manifest.processes if row.policy)
+        gates = ", ".join(manifest.gates) or "none"
+        click.echo(
+            f"policy {manifest.policy_digest}, {manifest.policy_bytes} bytes, mapped by {readers}, gates {gates}"
+        )
+    for row in manifest.processes:
+        if routes := [cap.name for cap in row.capabilities if cap.name.startswith("ROUTE_")]:
+            click.echo(f"routes handed out by {row.name}: {', '.join(routes)}")
 
 
 @click.command("new-service")

@@ -83,15 +83,12 @@ def check(files: tuple[str, ...], system: str | None, json_to: str | None) -> No
 def _refused(evaluator: Evaluator, system: str) -> list[str]:
     """Static grants of the recipe that no rule allows."""
     from nexus.contract.load import load_contract
-    from nexus.policy.evaluate import refused_grants, route_name
+    from nexus.policy.evaluate import denial, refused_grants
     from nexus.recipe.check import load_system
 
     root = layout.find_root()
     recipe = load_system(system, root, load_contract(layout.contract_dir(root)))
-    return [
-        f"{recipe.files[-1]}: [process {edge.caller}] calls: found {route_name(edge)!r}, which policy denies"
-        for edge, _ in refused_grants(recipe, evaluator)
-    ]
+    return [denial(recipe, edge, decision, evaluator) for edge, decision in refused_grants(recipe, evaluator)]
 
 
 @policy.command("explain")
