@@ -13,17 +13,18 @@ def deadline(ticks):
 
 
 # The payload of the answer, as a view that holds until the next call or reply.
+# `behalf`: handle of the request that is being served (kernel.handle()), for whose caller this is asked; 0: for oneself.
 # Raises wire.Refuse (answered with a status), wire.Unreachable (not answered), wire.BadReply (answered with nonsense).
-def call(handle, op, payload, until):
-    count = frame.call(handle, op, payload, until)
+def call(handle, op, payload, until, behalf=0):
+    count = frame.call(handle, op, payload, until, behalf)
     if count < 0:
         raise wire.failure(count)
     return kernel.buffer[contract.WIRE_REPLY_HEADER : contract.WIRE_REPLY_HEADER + count]
 
 
 # As call, with the answer's payload decoded by its form.
-def ask(handle, op, payload, form, until):
-    count = frame.call(handle, op, payload, until)
+def ask(handle, op, payload, form, until, behalf=0):
+    count = frame.call(handle, op, payload, until, behalf)
     if count < 0:
         raise wire.failure(count)
     values = frame.unpack(form, count)

@@ -1,6 +1,6 @@
 # The one loop and the one dispatcher of every service. A service hands over a table {op: (handler, request form, facet)};
-# a handler takes the decoded request and returns nothing, bytes, a count (payload already in place) or dma(...), or raises
-# Refuse. Order of checks: frame, then facet, then everything else. Never lets one request end the service.
+# a handler takes the decoded request and returns nothing, bytes, a count (payload already in place), dma(...) or grant(...), or
+# raises Refuse. Order of checks: frame, then facet, then everything else. Never lets one request end the service.
 
 import caps
 import contract
@@ -16,20 +16,52 @@ def dma(window, offset, count):
     return (contract.STATUS_OK, 0, window, offset, count)
 
 
-# Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications.
-# What is no frame has been refused by frame.next and frame.answer already.
-def serve(handlers, ready=None, on_bits=None):
+# Result of a handler: so many capabilities that it has prepared with kernel.grant go to the caller, and no payload.
+def grant(count):
+    return (contract.STATUS_OK, 0, 0, 0, 0, count)
+
+
+# Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications, on_wake
+# the time set by frame.wake_at. A message that is no frame is refused in any case, after on_malformed, which may ask who sent
+# it; on_gone hears that the last answer reached nobody. Without these two frame.next and frame.answer pass over both.
+def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, on_gone=None):
     table = dict(handlers)
     if ready is not None:
         table[contract.OP_ALL_READY] = (_Ready(ready).answer, contract.REQUEST_ALL_READY, contract.BADGE_FACET_READY)
+    if on_malformed is not None:
+        frame.keep_malformed()
+    if on_gone is not None:
+        frame.keep_gone()
     op = frame.next(caps.ENDPOINT)
     while True:
         if op >= 0:
             op = frame.answer(caps.ENDPOINT, *_result(table, op))
-            continue
-        if on_bits is not None:
-            on_bits(kernel.bits())
-        op = frame.next(caps.ENDPOINT)
+        elif op == frame.MALFORMED:
+            _tell(on_malformed)
+            op = frame.answer(caps.ENDPOINT, contract.STATUS_MALFORMED, 0)
+        else:
+            if op == frame.GONE:
+                _tell(on_gone)
+            else:
+                _idle(on_bits, on_wake)
+            op = frame.next(caps.ENDPOINT)
+
+
+# Nothing was asked: notification bits, or none because it is time to wake.
+def _idle(on_bits, on_wake):
+    bits = kernel.bits()
+    if bits and on_bits is not None:
+        on_bits(bits)
+    if not bits and on_wake is not None:
+        on_wake()
+
+
+# What any caller can make happen must not end the service, as in _result.
+def _tell(hook):
+    try:
+        hook()
+    except Exception as fault:  # noqa: BLE001
+        _report(frame.op(), fault)
 
 
 class _Ready:
@@ -60,8 +92,12 @@ def _result(table, op):
         return refusal.status, 0
     # A bug of ours must not become the caller's way to stop the service.
     except Exception as fault:  # noqa: BLE001
-        kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
+        _report(op, fault)
         return contract.STATUS_UNAVAILABLE, 0
+
+
+def _report(op, fault):
+    kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
 
 
 # The one order of checks, the frame being whole: payload, facet, then the handler's own.

@@ -6,12 +6,13 @@ Used by host tests of services. Fails the test when an answer is not exactly one
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
+from nexus.recipe.model import service_id
 from shims.kernel import Kernel
 from shims.machine import Machine
-from shims.objects import Cap
+from shims.objects import Cap, Process
 
 LATER = 100_000_000  # ticks
 _nonces = count(0x1000)
@@ -34,6 +35,33 @@ class Asker:
         self.machine, self.name = machine, name
         self.kernel: Kernel = machine.actor(name)
 
+    @classmethod
+    def app(cls, machine: Machine, bundle: str, mask: int = 0, publisher: int = 0) -> Asker:
+        """An app as execd would spawn it; what servers it can call is what given() gives it."""
+        name, index, root = f"app:{bundle}", len(machine.processes), machine.system_row.root
+        own = [cap for cap in root.capabilities if cap.name in ("CONSOLE", "NOTIFICATION")]
+        row = replace(
+            root,
+            name=name,
+            id_name=name,
+            label=name,
+            index=index,
+            service_id=service_id(name),
+            rank=0,
+            service=None,
+            flags=(),
+            endpoint=None,
+            supervisor=root.index,
+            calls=(),
+            routes=(),
+            supervises=(),
+            capabilities=tuple(replace(cap, object=index) for cap in own),
+        )
+        contract = machine.contract
+        app = Process(row, contract.STATE_SUSPENDED, kind=contract.KIND_APP, mask=mask, publisher=publisher)
+        machine.processes.append(app)
+        return cls(machine, name)
+
     def handle(self, cap: str) -> int:
         return self.machine.handle(self.name, cap)
 
@@ -44,19 +72,26 @@ class Asker:
         badge = facet << contract.BADGE_FACET_SHIFT | self.machine.process(holder or self.name).row.index
         number = next(number for number, known in self.machine.owners.items() if known is owner)
         cap = Cap(contract.OBJ_ENDPOINT, contract.RIGHT_CALL, number, badge, owner.incarnation or 1)
-        process.next_handle += 1
-        process.caps[process.next_handle] = cap
-        return process.next_handle
+        return process.put(cap)
 
-    def send(self, handle: int, message: bytes, deadline: int | None = None) -> bytes:
-        """Any bytes; the answer's bytes."""
+    def send(self, handle: int, message: bytes, deadline: int | None = None, behalf: int = 0, accept: int = 0) -> bytes:
+        """Any bytes; the answer's bytes. What capabilities it brought is in kernel.received."""
         self.kernel.buffer[: len(message)] = message
-        length = self.kernel.call(handle, len(message), deadline or self.kernel.time() + LATER)
+        until = deadline or self.kernel.time() + LATER
+        length = self.kernel.call(handle, len(message), until, behalf, 0, accept)
         return bytes(self.kernel.buffer[:length])
 
-    def ask(self, handle: int, op: int, payload: bytes = b"", deadline: int | None = None) -> Answer:
+    def ask(
+        self,
+        handle: int,
+        op: int,
+        payload: bytes = b"",
+        deadline: int | None = None,
+        behalf: int = 0,
+        accept: int = 0,
+    ) -> Answer:
         nonce = next(_nonces)
-        answer = self.send(handle, frame(op, payload, nonce), deadline)
+        answer = self.send(handle, frame(op, payload, nonce), deadline, behalf, accept)
         version, reply_op, status, zero, echoed = struct.unpack_from("<BBBBI", answer)
         assert (version, reply_op, zero, echoed) == (1, op | 0x80, 0, nonce)
         return Answer(status, answer[8:])

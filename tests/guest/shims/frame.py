@@ -20,6 +20,7 @@ from shims.kernel import Error, Kernel
 
 FLAGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 FORM_MAX = 12
+NOTHING = -1  # notification bits, or the time to wake
 
 
 class Head(ctypes.Structure):
@@ -56,29 +57,54 @@ class Frame:
 
     BAD_REPLY = -256
     UNREACHABLE = -512
+    MALFORMED = -2
+    GONE = -3
 
     def __init__(self, kernel: Kernel, contract: SimpleNamespace) -> None:
         self._kernel, self._contract = kernel, contract
         self._serving = Head()
         self._reply = 0
         self._nonce = 0
+        self._keeps_malformed = self._keeps_gone = False
+        self._wake = 0
         self._c = library()
         size = contract.IPC_DATA_BYTES
         self._message = (ctypes.c_uint8 * size).from_buffer(kernel.buffer)
 
     def next(self, endpoint: int) -> int:
-        return self._next(endpoint, self._kernel.recv(endpoint))
+        return self._next(endpoint, self._receive(endpoint))
 
-    def answer(self, endpoint: int, status: int, count: int, window: int = 0, offset: int = 0, piece: int = 0) -> int:
+    def answer(
+        self,
+        endpoint: int,
+        status: int,
+        count: int,
+        window: int = 0,
+        offset: int = 0,
+        piece: int = 0,
+        grants: int = 0,
+    ) -> int:
         assert 0 <= count <= self._contract.IPC_DATA_BYTES - self._contract.WIRE_REPLY_HEADER
-        length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(count))
-        try:
-            received = self._kernel.reply_recv(self._reply, length, endpoint, 0, 0, 0, 0, window, offset, piece)
-        except Error as error:
-            if error.args[0] == self._contract.E_CALLER_GONE:
-                return self.next(endpoint)
-            received = self._refuse(endpoint, self._contract.STATUS_UNAVAILABLE)
-        return self._next(endpoint, received)
+        contract = self._contract
+        got = self._send(endpoint, status, count, grants, window, offset, piece)
+        if got[0] not in (contract.E_OK, contract.E_CALLER_GONE, contract.E_DEADLINE):
+            got = self._send(endpoint, contract.STATUS_UNAVAILABLE)
+        return self._next(endpoint, got)
+
+    def keep_malformed(self) -> None:
+        self._keeps_malformed = True
+
+    def keep_gone(self) -> None:
+        self._keeps_gone = True
+
+    def wake_at(self, deadline: int) -> None:
+        self._wake = deadline
+
+    def op(self) -> int:
+        return int(self._serving.op)
+
+    def nonce(self) -> int:
+        return int(self._serving.nonce)
 
     def facet(self) -> int:
         shift = self._contract.BADGE_FACET_SHIFT
@@ -104,42 +130,75 @@ class Frame:
             return (*items, self._kernel.buffer[at : at + left])
         return None if left else tuple(items)
 
-    def call(self, handle: int, op: int, payload: bytes, until: int) -> int:
+    def call(self, handle: int, op: int, payload: bytes, until: int, behalf: int = 0, accept: int = 0) -> int:
         header = self._contract.WIRE_REQUEST_HEADER
         self._kernel.buffer[header : header + len(payload)] = bytes(payload)
         self._nonce = (self._nonce + 1) & 0xFFFFFFFF
         request = Head(op, self._nonce, len(payload))
         length = self._c.frame_write_request(self._message, ctypes.byref(request))
         try:
-            answer = self._call(handle, length, until)
+            answer = self._call(handle, length, until, behalf, accept)
         except Error as error:
             return self.UNREACHABLE - int(error.args[0])
         verdict: int = self._c.frame_read_reply(self._message, ctypes.c_size_t(answer), ctypes.byref(request))
-        if verdict < 0:
+        if verdict < 0 or len(self._kernel.received) != (0 if verdict else accept):
+            for received in self._kernel.received:
+                self._kernel.drop(received)
             return self.BAD_REPLY
         return -verdict if verdict else answer - self._contract.WIRE_REPLY_HEADER
 
-    def _call(self, handle: int, length: int, until: int) -> int:
+    def _call(self, handle: int, length: int, until: int, behalf: int, accept: int) -> int:
         try:
-            return self._kernel.call(handle, length, until)
+            return self._kernel.call(handle, length, until, behalf, 0, accept)
         except Error as error:
             if error.args[0] != self._contract.E_RESTARTED:
                 raise
-        return self._kernel.call(handle, length, until)
+        return self._kernel.call(handle, length, until, behalf, 0, accept)
 
-    def _next(self, endpoint: int, length: int) -> int:
-        while length >= 0:
+    def _next(self, endpoint: int, got: tuple[int, int]) -> int:
+        """As next() of frame_module.c, from the status and length of a recv on."""
+        contract = self._contract
+        while True:
+            status, length = got
+            if status == contract.E_CALLER_GONE:
+                if self._keeps_gone:
+                    return self.GONE
+                got = self._receive(endpoint)
+                continue
+            if status == contract.E_DEADLINE:
+                self._kernel.nothing_delivered()
+                return NOTHING
+            if status != contract.E_OK:
+                raise Error(status)
+            if length < 0:
+                return NOTHING
             self._reply = self._kernel.handle()
             if self._c.frame_read_request(self._message, ctypes.c_size_t(length), ctypes.byref(self._serving)):
                 return int(self._serving.op)
-            length = self._refuse(endpoint, self._contract.STATUS_MALFORMED)
-        return -1
+            if self._keeps_malformed:
+                return self.MALFORMED
+            got = self._send(endpoint, contract.STATUS_MALFORMED)
 
-    def _refuse(self, endpoint: int, status: int) -> int:
-        length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(0))
+    def _receive(self, endpoint: int) -> tuple[int, int]:
         try:
-            return self._kernel.reply_recv(self._reply, length, endpoint)
+            return self._contract.E_OK, self._kernel.recv(endpoint, self._wake)
         except Error as error:
-            if error.args[0] != self._contract.E_CALLER_GONE:
-                raise
-        return self._kernel.recv(endpoint)
+            return error.args[0], 0
+
+    def _send(
+        self,
+        endpoint: int,
+        status: int,
+        count: int = 0,
+        grants: int = 0,
+        window: int = 0,
+        offset: int = 0,
+        piece: int = 0,
+    ) -> tuple[int, int]:
+        """Status and length of what comes next."""
+        length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(count))
+        rest = (endpoint, self._wake, 0, 0, grants, window, offset, piece)
+        try:
+            return self._contract.E_OK, self._kernel.reply_recv(self._reply, length, *rest)
+        except Error as error:
+            return error.args[0], 0

@@ -5,15 +5,29 @@ Made by machine.py for each incarnation. Holds what the last delivery said; ever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from shims.objects import Grant
 
 if TYPE_CHECKING:
     from shims.machine import Machine
-    from shims.objects import Delivery, Process
+    from shims.objects import Delivery, Process, Stated
 
 
 class Error(Exception):
     """A refusal of the kernel; args[0] is its status."""
+
+
+Item = Literal["B", "H", "I", "Q"]
+ITEM_BYTES: dict[str, int] = {"B": 1, "H": 2, "I": 4, "Q": 8}
+
+
+def _view(memory: memoryview, size: int, typecode: Item, limit: int) -> memoryview:
+    """Items of the memory's first bytes."""
+    if not 0 <= size <= limit or typecode not in ITEM_BYTES or size % ITEM_BYTES[typecode]:
+        raise ValueError("out of range")
+    assert size <= len(memory), "a memory fault: more than the process has"
+    return memory[:size].cast(typecode)
 
 
 class Kernel:
@@ -26,14 +40,17 @@ class Kernel:
         self._process = process
         self._last: Delivery | None = None
         self._bits = 0
+        self.received: tuple[int, ...] = ()  # capabilities that the last answer brought
         self.buffer = memoryview(process.buffer)
 
     # messages
 
     def call(self, handle: int, length: int, deadline: int, behalf: int = 0, sent: int = 0, accept: int = 0) -> int:
-        status, answer = self._machine.call(self._process, handle, length, deadline)
+        assert sent == 0, "capabilities in requests are not simulated"
+        status, answer = self._machine.call(self._process, handle, length, deadline, behalf, accept)
         self._check(status)
-        return answer
+        self.received = answer.caps
+        return answer.length
 
     def recv(self, endpoint: int, deadline: int = 0, accept: int = 0) -> int:
         return self._delivered(*self._machine.recv(self._process, endpoint, deadline))
@@ -41,7 +58,8 @@ class Kernel:
     def reply(
         self, reply: int, length: int, sent: int = 0, grants: int = 0, dma: int = 0, offset: int = 0, count: int = 0
     ) -> None:
-        self._check(self._machine.reply(self._process, reply, length, dma, offset, count))
+        assert sent == 0, "capabilities moved by replies are not simulated"
+        self._check(self._machine.reply(self._process, reply, length, grants, dma, offset, count))
 
     def reply_recv(
         self,
@@ -66,19 +84,42 @@ class Kernel:
         return self._stated.badge
 
     def sender(self) -> int:
-        return self._stated.sender
+        return self._sender.index
 
     def kind(self) -> int:
-        return 0
+        return self._sender.kind
 
     def sender_id(self) -> int:
-        return self._stated.sender_id
+        return self._sender.service_id
+
+    def sender_mask(self) -> int:
+        return self._sender.mask
+
+    def sender_publisher(self) -> int:
+        return self._sender.publisher
 
     def bits(self) -> int:
         return self._bits
 
     def subject(self) -> int:
-        return -1
+        return -1 if self._stated.subject is None else self._stated.subject.index
+
+    def subject_id(self) -> int:
+        return 0 if self._stated.subject is None else self._stated.subject.service_id
+
+    def subject_mask(self) -> int:
+        return 0 if self._stated.subject is None else self._stated.subject.mask
+
+    def subject_publisher(self) -> int:
+        return 0 if self._stated.subject is None else self._stated.subject.publisher
+
+    def caps(self, index: int) -> int:
+        return self.received[index]
+
+    def grant(self, index: int, handle: int, rights: int, badge: int) -> None:
+        if index >= self._machine.contract.IPC_MAX_CAPS:
+            raise ValueError("out of range")
+        self._process.grants[index] = Grant(handle, rights, badge)
 
     def notify(self, handle: int) -> None:
         self._check(self._machine.notify(self._process, handle))
@@ -105,7 +146,33 @@ class Kernel:
     def bring_up(self) -> bool:
         return self._machine.bring_up_open
 
+    def kept(self, size: int, typecode: Item) -> memoryview:
+        contract = self._machine.contract
+        return _view(memoryview(self._process.kept), size, typecode, contract.VA_POLICY - contract.VA_KEPT)
+
+    def policy(self, size: int, typecode: Item) -> memoryview:
+        contract = self._machine.contract
+        return _view(
+            memoryview(self._machine.policy_in(self._process)), size, typecode, contract.VA_REGION - contract.VA_POLICY
+        )
+
     # capabilities, devices
+
+    def mint(self, endpoint: int, badge: int, rights: int) -> int:
+        status, made = self._machine.derive(self._process, Grant(endpoint, rights, badge))
+        self._check(status)
+        assert made is not None
+        return self._process.put(made)
+
+    def revoke(self, endpoint: int, badge: int) -> int:
+        status, count = self._machine.revoke(self._process, endpoint, badge)
+        self._check(status)
+        return count
+
+    def drop(self, handle: int) -> None:
+        status, _ = self._machine.find(self._process, handle)
+        self._check(status)
+        del self._process.caps[handle]
 
     def info(self, handle: int) -> tuple[int, int, int]:
         status, cap = self._machine.find(self._process, handle)
@@ -163,6 +230,15 @@ class Kernel:
     def _stated(self) -> Delivery:
         assert self._last is not None, "nothing was received yet"
         return self._last
+
+    @property
+    def _sender(self) -> Stated:
+        assert self._stated.sender is not None
+        return self._stated.sender
+
+    def nothing_delivered(self) -> None:
+        """For module `frame`, whose time to wake is no error."""
+        self._bits = 0
 
     def _delivered(self, status: int, delivery: Delivery | None) -> int:
         self._check(status)

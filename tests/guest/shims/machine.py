@@ -15,9 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from nexus.contract.load import Contract
-from nexus.image.caps import caps_module
-from nexus.recipe.model import System
-from shims import micropython
+from nexus.recipe.model import PAGE, System
+from shims import image, micropython
 from shims.crypto import Crypto
 from shims.device import Device
 from shims.frame import Frame
@@ -54,6 +53,9 @@ class Machine(Messages):
         self.processes = [Process(row, self.contract.STATE_SUSPENDED) for row in system.processes]
         self.owners = {process.row.endpoint: process for process in self.processes if process.row.endpoint is not None}
         self.queues: dict[int, list[Process]] = {number: [] for number in self.owners}
+        for process in self.processes:
+            process.kept = bytearray(process.row.kept_pages * PAGE)
+        self.policy = image.policy_of(system, contract, root)
         self.device = device
         if device is not None:
             device.attach(self.contract, lambda: self.now, self._interrupt)
@@ -203,14 +205,15 @@ class Machine(Messages):
 
     def _loader(self, process: Process) -> Loader:
         generated: dict[str, Any] = {"micropython": micropython}
-        text = caps_module(self.system_row, process.row, self.loaded_contract)
         guest = self.root / "guest"
         roots = [guest / str(process.row.service), guest / "lib", guest / "drivers"]
         memory = self.device.memory if self.device is not None else bytearray()
         kernel = Kernel(self, process)
         given = {"kernel": kernel, "crypto": Crypto(memory, self.contract), "contract": self.contract}
         given["frame"] = Frame(kernel, self.contract)
-        sources = {"caps": text, **({"main": self.sources[process.name]} if process.name in self.sources else {})}
+        sources = image.generated(self.system_row, process.row, self.loaded_contract, self.policy)
+        if process.name in self.sources:
+            sources["main"] = self.sources[process.name]
         return Loader(roots, {**generated, **given}, sources)
 
     def leave(self, process: Process, status: int) -> None:
@@ -252,6 +255,11 @@ class Machine(Messages):
             return False
         self.lines.append(f"{process.row.label}: {text}")
         return True
+
+    def policy_in(self, process: Process) -> bytes:
+        """What is mapped at VA_POLICY."""
+        holds = self.policy is not None and process.row.policy
+        return bytes(self.policy.table) if holds else b""
 
     def device_of(self, process: Process) -> Device:
         assert self.device is not None and process is self.driver, f"no window of {process.name}"

@@ -24,15 +24,52 @@ class Cap:
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What the kernel says of a process: who it is, and what an app's manifest asks for."""
+
+    index: int
+    kind: int
+    service_id: int
+    mask: int
+    publisher: int
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An object that a reply is to give its caller."""
+
+    handle: int
+    rights: int
+    badge: int
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What recv gives: a message, or notification bits when reply is 0."""
 
     length: int = 0
     reply: int = 0
     badge: int = 0
-    sender: int = 0
-    sender_id: int = 0
+    sender: Stated | None = None
+    subject: Stated | None = None  # on whose behalf it asks
     bits: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gives."""
+
+    length: int = 0
+    caps: tuple[int, ...] = ()  # handles received
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that no server has received yet."""
+
+    cap: Cap
+    length: int
+    behalf: Cap | None  # the reply or the child on whose behalf it is made
 
 
 @dataclass
@@ -44,11 +81,17 @@ class Process:
     value: int = 0
     buffer: bytearray = field(default_factory=lambda: bytearray(512))
     caps: dict[int, Cap] = field(default_factory=dict)
+    grants: dict[int, Grant] = field(default_factory=dict)  # prepared for the next reply
+    kept: bytearray = field(default_factory=bytearray)  # outlives every restart
+    kind: int = 0
+    mask: int = 0  # of an app
+    publisher: int = 0
     bits: int = 0
     deadline: int = 0
     status: int = 0  # what the blocking operation ends with
     answer: Any = None
-    calling: tuple[Cap, int] | None = None  # capability and length of a call not yet delivered
+    calling: Call | None = None
+    accept: int = 0  # capabilities that the answer may bring
     server: Process | None = None  # who is to answer the call
     serving: Process | None = None
     thread: threading.Thread | None = None
@@ -59,3 +102,13 @@ class Process:
     @property
     def name(self) -> str:
         return self.row.name
+
+    @property
+    def stated(self) -> Stated:
+        return Stated(self.row.index, self.kind, self.row.service_id, self.mask, self.publisher)
+
+    def put(self, cap: Cap) -> int:
+        """The handle of a capability that is new to it."""
+        self.next_handle += 1
+        self.caps[self.next_handle] = cap
+        return self.next_handle
