@@ -55,6 +55,8 @@ class Asker:
             calls=(),
             routes=(),
             supervises=(),
+            policy=False,
+            kept_pages=0,
             capabilities=tuple(replace(cap, object=index) for cap in own),
         )
         contract = machine.contract

@@ -258,8 +258,7 @@ class Machine(Messages):
 
     def policy_in(self, process: Process) -> bytes:
         """What is mapped at VA_POLICY."""
-        holds = self.policy is not None and process.row.policy
-        return bytes(self.policy.table) if holds else b""
+        return self.policy.table if self.policy is not None and process.row.policy else b""
 
     def device_of(self, process: Process) -> Device:
         assert self.device is not None and process is self.driver, f"no window of {process.name}"
