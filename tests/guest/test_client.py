@@ -1,4 +1,4 @@
-"""guest/lib/client.py against servers that answer nonsense, late, never, or restart: one typed error each, one repetition."""
+"""guest/lib/client.py and route.py against servers that answer nonsense, late, never, or restart: one typed error each, one repetition."""
 
 from __future__ import annotations
 
@@ -119,3 +119,63 @@ def test_form_that_does_not_fit_is_a_bad_reply(machine: Make) -> None:
     made.start("selftest")
     made.run()
     assert made.said("SELFTEST") == ["bad reply 5"]
+
+
+# The selftest asks init for a route, then calls by what it got.
+ROUTED = """
+import kernel, caps, client, contract, route, wire
+try:
+    handle = route.get(b"logd:query")
+    kernel.console("route %x" % kernel.info(handle)[2])
+except wire.BadReply:
+    kernel.console("bad reply")
+except wire.Refuse as error:
+    kernel.console("refused %d" % error.status)
+kernel.exit(0)
+"""
+# An init that answers one question for a route with this status, so many capabilities and this payload.
+GIVER = """
+import kernel, caps, contract
+length = kernel.recv(caps.ENDPOINT)
+kernel.console(bytes(kernel.buffer[8:length]).decode())
+answer = bytes((1, kernel.buffer[1] | 0x80, {status}, 0)) + bytes(kernel.buffer[4:8]) + {payload}
+kernel.buffer[:len(answer)] = answer
+for index in range({count}):
+    kernel.grant(index, caps.ENDPOINT, contract.RIGHT_CALL, 0xabc)
+kernel.reply(kernel.handle(), len(answer), 0, {count})
+kernel.recv(caps.ENDPOINT)
+"""
+
+
+def routed(make: Make, status: int = 0, count: int = 1, payload: bytes = b"") -> Machine:
+    giver = GIVER.format(status=status, count=count, payload=payload)
+    made = make(sources={"init": giver, "selftest": ROUTED})
+    made.start("init")
+    made.run()
+    made.start("selftest")
+    made.run()
+    assert made.said("init") == ["logd:query"]
+    return made
+
+
+def test_route_is_the_capability_of_the_answer(machine: Make) -> None:
+    assert routed(machine).said("SELFTEST") == ["route abc"]
+
+
+@pytest.mark.parametrize("status", range(1, 9))
+def test_refused_route_keeps_its_status(machine: Make, status: int) -> None:
+    assert routed(machine, status, 0).said("SELFTEST") == [f"refused {status}"]
+
+
+@pytest.mark.parametrize(
+    ("status", "count", "payload"),
+    [(0, 0, b""), (1, 1, b""), (0, 1, b"x"), (0, 0, b"x")],
+    ids=["nothing given", "refusal with a capability", "payload", "payload alone"],
+)
+def test_route_that_is_half_given_is_a_bad_reply_and_leaves_nothing(
+    machine: Make, status: int, count: int, payload: bytes
+) -> None:
+    made = routed(machine, status, count, payload)
+    assert made.said("SELFTEST") == ["bad reply"]
+    caps = made.process("selftest").caps
+    assert len(caps) == len(made.process("selftest").row.capabilities)

@@ -48,6 +48,12 @@ def parts(answer: bytes) -> tuple[int, int, int]:
     return op, status, nonce
 
 
+def forms(server: str, contract: SimpleNamespace) -> dict[int, str]:
+    """Request form by operation."""
+    names = [name for name in vars(contract) if name.startswith(f"OP_{server}_")]
+    return {getattr(contract, name): getattr(contract, f"REQUEST_{name.removeprefix('OP_')}") for name in names}
+
+
 @EACH
 def test_frame_cut_at_every_byte_is_malformed(
     asker: Asker, contract: SimpleNamespace, cap: str, op: str, payload: bytes
@@ -107,7 +113,7 @@ def test_unknown_operation_is_unsupported(asker: Asker, contract: SimpleNamespac
 @pytest.mark.parametrize("cap", ["LOGD_APPEND", "LOGD_QUERY", "LOGD_STATS"])
 def test_facet_sees_one_refusal_for_all_other_operations(asker: Asker, contract: SimpleNamespace, cap: str) -> None:
     own = getattr(contract, f"OP_{cap}")
-    fits = {getattr(contract, row[1]): row[2] for row in OPERATIONS if row[0].startswith("LOGD")}
+    fits = {number: bytes(struct.calcsize(form.rstrip("*"))) for number, form in forms("LOGD", contract).items()}
     for number in set(range(128)) - {own}:
         assert asker.ask(asker.handle(cap), number, fits.get(number, b"")).status == contract.STATUS_DENIED, number
 

@@ -1,0 +1,262 @@
+"""guest/lib/server.py and module `frame` beyond plain requests: time to wake, malformed messages and lost answers that a server keeps,
+questions on somebody's behalf, capabilities that replies give.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from shims.asker import Asker, frame
+from shims.kernel import Error
+from shims.machine import Machine
+
+Make = Callable[..., Machine]
+ECHO = 1
+NONCE = 0xC0FFEE11
+FACET = 7
+WAIT = "import kernel, caps\nkernel.wait(caps.NOTIFICATION)\n"
+
+
+def served(make: Make, text: str, server: str = "logd", **others: str) -> Asker:
+    """The selftest, played by the test, and a server of this text."""
+    sources = {server: "import kernel, caps, contract, frame, server\n" + text, "selftest": WAIT, **others}
+    machine = make(sources=sources)
+    for name in (server, *others):
+        machine.start(name)
+    machine.run()
+    return Asker(machine)
+
+
+# keeping what is passed over otherwise
+
+KEEPING = """
+heard = []
+def note(what):
+    heard.append("%s sender=%d op=%d nonce=%x" % (what, kernel.sender(), frame.op(), frame.nonce()))
+def tell():
+    kernel.console("; ".join(heard))
+    heard.clear()
+    {broken}
+handlers = {{1: (tell, "", 0)}}
+"""
+
+
+def test_malformed_message_is_told_with_its_sender_and_still_refused(machine: Make, contract: SimpleNamespace) -> None:
+    asker = served(
+        machine, KEEPING.format(broken="") + "server.serve(handlers, on_malformed=lambda: note('malformed'))"
+    )
+    to = asker.given("logd")
+    for message, op, nonce in (
+        (frame(9, b"", NONCE, version=3), 9, NONCE),
+        (frame(9 | contract.WIRE_REPLY_BIT, b"", NONCE), 9 | contract.WIRE_REPLY_BIT, NONCE),
+        (b"\x01\x05", 5, 0),
+        (b"", 0, 0),
+    ):
+        answer = asker.send(to, message)
+        refusal = (1, op | contract.WIRE_REPLY_BIT, contract.STATUS_MALFORMED, 0, nonce)
+        assert struct.unpack("<BBBBI", answer) == refusal
+        assert asker.ask(to, ECHO).status == contract.STATUS_OK
+        index = asker.machine.process("selftest").row.index
+        assert asker.machine.said("logd")[-1] == f"malformed sender={index} op={op} nonce={nonce:x}"
+
+
+def test_fault_of_a_hook_does_not_end_the_service(machine: Make, contract: SimpleNamespace) -> None:
+    asker = served(machine, "server.serve({1: (lambda: None, '', 0)}, on_malformed=lambda: 1 // 0)")
+    to = asker.given("logd")
+    assert asker.send(to, frame(5, b"", NONCE, version=0))[2] == contract.STATUS_MALFORMED
+    assert asker.machine.said("logd") == [contract.LINE_HANDLER_FAULT + "05 ZeroDivisionError"]
+    assert asker.ask(to, ECHO).status == contract.STATUS_OK
+
+
+# A wait can't outlast the request that is being served: it ends together with the caller's patience.
+LATE = """
+def wait():
+    try:
+        kernel.wait(caps.NOTIFICATION)
+    except kernel.Error:
+        pass
+handlers = {1: (lambda: None, "", 0), 2: (wait, "", 0)}
+"""
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "passed-over"])
+def test_answer_that_nobody_waits_for_is_told_only_to_who_wants_it(
+    machine: Make, contract: SimpleNamespace, keeps: bool
+) -> None:
+    hook = "on_gone=lambda: kernel.console('gone op=%d' % frame.op())" if keeps else ""
+    asker = served(machine, LATE + f"server.serve(handlers, {hook})")
+    to = asker.given("logd")
+    with pytest.raises(Error) as late:
+        asker.ask(to, 2, deadline=asker.kernel.time() + 1000)
+    assert late.value.args[0] == contract.E_DEADLINE
+    asker.machine.run()
+    assert asker.machine.said("logd") == (["gone op=2"] if keeps else [])
+    assert asker.ask(to, 1).status == contract.STATUS_OK
+
+
+# the time to wake
+
+WAKING = """
+def arm(ticks):
+    frame.wake_at(kernel.time() + ticks if ticks else 0)
+def on_wake():
+    kernel.console("woke bits=%d" % kernel.bits())
+    frame.wake_at(0)
+def on_bits(bits):
+    kernel.console("bits %d" % bits)
+server.serve({1: (arm, "<I", 0)}, on_bits=on_bits, on_wake=on_wake)
+"""
+
+
+def test_server_wakes_once_at_its_time(machine: Make) -> None:
+    asker = served(machine, WAKING)
+    before = asker.machine.now
+    asker.ask(asker.given("logd"), 1, struct.pack("<I", 5000))
+    assert asker.machine.said("logd") == []
+    asker.machine.run()
+    assert asker.machine.said("logd") == ["woke bits=0"]
+    assert before + 5000 <= asker.machine.now < before + 5100
+
+
+def test_bits_come_before_the_time_to_wake_and_are_no_wake(machine: Make) -> None:
+    asker = served(machine, WAKING)
+    to = asker.given("logd")
+    asker.ask(to, 1, struct.pack("<I", 5000))
+    asker.machine.signal(asker.machine.process("logd"), 4)
+    asker.machine.run()
+    assert asker.machine.said("logd") == ["bits 4", "woke bits=0"]
+
+
+def test_time_to_wake_can_be_taken_back(machine: Make) -> None:
+    asker = served(machine, WAKING)
+    to = asker.given("logd")
+    asker.ask(to, 1, struct.pack("<I", 5000))
+    asker.ask(to, 1, struct.pack("<I", 0))
+    asker.machine.run()
+    assert asker.machine.said("logd") == []
+
+
+# on somebody's behalf
+
+STATING = """
+def about():
+    words = kernel.sender(), kernel.subject(), kernel.subject_id(), kernel.subject_mask(), kernel.subject_publisher()
+    kernel.console("sender=%d subject=%d id=%x mask=%x publisher=%x" % words)
+server.serve({1: (about, "", 0)})
+"""
+# rngd asks logd for whoever asks it. The capability is the test's: no recipe gives one for this.
+ASKING = """
+import kernel, caps, contract, server, client
+def pass_on(handle, own):
+    behalf = 0 if own else kernel.handle()
+    client.call(handle, 1, b"", client.deadline(10_000_000), behalf)
+server.serve({1: (pass_on, "<IB", 0)})
+"""
+MASK, PUBLISHER = 0x8000_0000_0000_0021, 0xFEED_0123_4567_89AB
+
+
+def chain(machine: Make) -> tuple[Machine, int]:
+    """logd states what it is told; rngd asks it. With it rngd's handle of logd."""
+    made = machine(sources={"logd": "import kernel, caps, server\n" + STATING, "rngd": ASKING, "selftest": WAIT})
+    made.start("logd")
+    made.start("rngd")
+    made.run()
+    return made, made.handle("rngd", "LOGD_APPEND")
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["for-the-caller", "for-itself"])
+def test_kernel_states_the_subject_only_of_a_question_on_behalf(machine: Make, own: bool) -> None:
+    made, handle = chain(machine)
+    made.process("rngd").caps[handle].badge = made.process("rngd").row.index  # no facet
+    asker = Asker(made)
+    assert asker.ask(asker.given("rngd"), 1, struct.pack("<IB", handle, own)).status == 0
+    sender, row = made.process("rngd").row.index, made.process("selftest").row
+    about = "subject=-1 id=0" if own else f"subject={row.index} id={row.service_id:x}"
+    assert made.said("logd") == [f"sender={sender} {about} mask=0 publisher=0"]
+
+
+def test_mask_and_publisher_of_an_app_are_stated(machine: Make) -> None:
+    made, handle = chain(machine)
+    made.process("rngd").caps[handle].badge = made.process("rngd").row.index
+    app = Asker.app(made, "probe", MASK, PUBLISHER)
+    assert app.ask(app.given("rngd"), 1, struct.pack("<IB", handle, 0)).status == 0
+    row = made.process("app:probe").row
+    assert row.service_id == 0x667CC3250FCFA84C  # as the kernel's own cases state it
+    expected = f"subject={row.index} id={row.service_id:x} mask={MASK:x} publisher={PUBLISHER:x}"
+    assert made.said("logd") == [f"sender={made.process('rngd').row.index} {expected}"]
+
+
+def test_app_that_asks_itself_is_a_sender_with_its_mask(machine: Make, contract: SimpleNamespace) -> None:
+    text = "kernel.kind(), kernel.sender_id(), kernel.sender_mask(), kernel.sender_publisher()"
+    made = served(
+        machine, f"server.serve({{1: (lambda: kernel.console('%x %x %x %x' % ({text})) and None, '', 0)}})"
+    ).machine
+    app = Asker.app(made, "probe", MASK, PUBLISHER)
+    app.ask(app.given("logd"), 1)
+    assert made.said("logd") == [
+        f"{contract.KIND_APP:x} {app.machine.process('app:probe').row.service_id:x} {MASK:x} {PUBLISHER:x}"
+    ]
+
+
+def test_dead_reply_handle_is_no_subject(machine: Make, contract: SimpleNamespace) -> None:
+    """rngd waits while its caller gives up, then asks for it."""
+    text = ASKING.replace("    behalf =", "    kernel.wait(caps.NOTIFICATION)\n    behalf =")
+    made = machine(sources={"logd": "import kernel, caps, server\n" + STATING, "rngd": text, "selftest": WAIT})
+    made.start("logd")
+    made.start("rngd")
+    made.run()
+    asker = Asker(made)
+    handle = made.handle("rngd", "LOGD_APPEND")
+    with pytest.raises(Error):
+        asker.ask(asker.given("rngd"), 1, struct.pack("<IB", handle, 0), deadline=asker.kernel.time() + 100)
+    made.signal(made.process("rngd"), 1)
+    made.run()
+    assert made.said("logd") == []
+    assert made.process("rngd").state == contract.STATE_RECEIVING
+    with pytest.raises(Error) as refused:
+        asker.kernel.call(asker.given("logd"), 8, asker.kernel.time() + 100, asker.handle("NOTIFICATION"))
+    assert refused.value.args[0] == contract.E_BAD_TYPE
+
+
+# capabilities in replies
+
+GIVING = """
+def give(count, badge):
+    for index in range(count):
+        kernel.grant(index, caps.ENDPOINT, contract.RIGHT_CALL, badge + index)
+    return server.grant(count)
+def badge():
+    return kernel.badge().to_bytes(8, "little")
+server.serve({1: (give, "<BQ", 0), 2: (badge, "", 7)})
+"""
+
+
+def test_granted_capability_works_with_its_badge_and_rights(machine: Make, contract: SimpleNamespace) -> None:
+    asker = served(machine, GIVING)
+    index = asker.machine.process("selftest").row.index
+    badge = FACET << contract.BADGE_FACET_SHIFT | index
+    assert asker.ask(asker.given("logd"), 1, struct.pack("<BQ", 1, badge), accept=1).status == contract.STATUS_OK
+    (handle,) = asker.kernel.received
+    assert asker.kernel.info(handle) == (contract.OBJ_ENDPOINT, contract.RIGHT_CALL, badge)
+    assert asker.ask(handle, 2).payload == badge.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(("count", "accept"), [(1, 0), (2, 1), (4, 3)])
+def test_more_than_accepted_is_answered_without_capabilities(
+    machine: Make, contract: SimpleNamespace, count: int, accept: int
+) -> None:
+    asker = served(machine, GIVING)
+    answer = asker.ask(asker.given("logd"), 1, struct.pack("<BQ", count, 1), accept=accept)
+    assert answer.status == contract.STATUS_UNAVAILABLE
+    assert asker.kernel.received == ()
+
+
+def test_server_can_grant_only_what_it_may(machine: Make, contract: SimpleNamespace) -> None:
+    text = GIVING.replace("caps.ENDPOINT, contract.RIGHT_CALL,", "caps.CONSOLE, contract.RIGHT_USE,")
+    asker = served(machine, text)
+    answer = asker.ask(asker.given("logd"), 1, struct.pack("<BQ", 1, 0), accept=1)
+    assert answer.status == contract.STATUS_UNAVAILABLE
+    assert asker.kernel.received == ()
