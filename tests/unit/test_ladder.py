@@ -284,6 +284,39 @@ def test_decision_matches_only_after_the_row_before() -> None:
     assert failure(lines, of).code == "missing"
 
 
+def test_decision_before_its_phase_is_a_further_one() -> None:
+    """It is counted where it comes, and the row still waits for one in its own phase."""
+    of = decided(ALLOW)
+
+    def early(lines: list[str]) -> None:
+        place = place_of(lines, closing("bring-up"))
+        lines[place : place + 1] = [ALLOW, closing("bring-up", 1)]
+
+    lines = with_decisions(of, count=1)
+    early(lines)
+    assert judge(lines, of).failure is None
+    lines.remove(ALLOW)
+    lines[place_of(lines, "phase bring-up")] = closing("bring-up", 0)
+    assert judge(lines, of).failure is None
+    lines = with_decisions(of, count=0)
+    lines.remove(ALLOW)
+    early(lines)
+    assert failure(lines, of).code == "missing"
+
+
+def test_decision_left_out_before_a_gate() -> None:
+    """A gate after the row does not stand in for it."""
+    first = next(place for place, row in enumerate(CONTRACT.markers) if row.phase == "mmio")
+    label, text = DENY.split(": ", 1)
+    row = Marker("d", label, "mmio", "decision", text, None)
+    of = plan(markers=[*CONTRACT.markers[:first], row, *CONTRACT.markers[first:]])
+    whole = [line.replace("phase mmio decisions=0", "phase mmio decisions=1") for line in transcript(of)]
+    assert judge(whole, of).failure is None
+    whole.remove(DENY)
+    found = failure(whole, of)
+    assert (found.code, found.expected) == ("order", DENY)
+
+
 @pytest.mark.parametrize(
     "line",
     ["policyd: allow", "policyd: deny (subject=x)", "policyd: allow (subject=a b action=c)", "keystored: sign denied"],

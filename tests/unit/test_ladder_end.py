@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nexus.contract.load import load_contract
+from nexus.contract.load import Marker, load_contract
 from nexus.layout import contract_dir, find_root
+from nexus.recipe.model import service_id
 from nexus.verdict.grammar import MAX_LINE_BYTES, Seen
-from nexus.verdict.ladder import MAX_LINES, Exit, Ladder
-from nexus.verdict.rehearsal import NONCE, Rehearsal
+from nexus.verdict.ladder import MAX_LINES, Exit, Failure, Ladder, Plan
+from nexus.verdict.rehearsal import NONCE, Rehearsal, place_of
+from nexus.verdict.signature import Signed, of_the_prover, signed_bytes
 
 CONTRACT = load_contract(contract_dir(find_root()))
 OTHER = "ff" * 16
@@ -184,3 +186,121 @@ def test_first_failure_stays() -> None:
 def test_emulator_counts_what_the_guest_took(count: int) -> None:
     found = judge(transcript()).delivered(count)
     assert (found.code if found else None) == (None if count == TAKEN else "entropy-count")
+
+
+# ---- what the host checks beside the console -------------------------------------------------------------------------
+
+SIGNED = [
+    Marker("public_key", "SELFTEST", "policy", "gate", None, "device public key=[0-9a-f]{64}"),
+    Marker("signature", "SELFTEST", "policy", "gate", None, "signature=[0-9a-f]{128}"),
+]
+OTHER_SEED = bytes(32)
+
+
+def signing(*rows: Marker) -> Plan:
+    """A plan in which these rows come first in the phase `policy`."""
+    place = next(place for place, row in enumerate(CONTRACT.markers) if row.phase not in ("bring-up", "mmio"))
+    return plan(markers=[*CONTRACT.markers[:place], *(rows or SIGNED), *CONTRACT.markers[place:]])
+
+
+def signed_run(key: bytes, signature: bytes, of: Plan | None = None) -> Failure | None:
+    of = of or signing()
+    lines = transcript(of)
+    lines[place_of(lines, "device public key=")] = f"SELFTEST: device public key={key.hex()}"
+    lines[place_of(lines, "SELFTEST: signature=")] = f"SELFTEST: signature={signature.hex()}"
+    ladder = judge(lines, of)
+    assert ladder.failure is None, "the form alone is right"
+    return ladder.signed()
+
+
+def test_signature_of_the_printed_key_passes() -> None:
+    assert signed_run(*RUN.sign(RUN.signed)) is None
+
+
+def test_signature_covers_what_the_contract_says() -> None:
+    """Against bytes that are put together here, by another hand."""
+    message = b"signed in front of the host"
+    subject = 0x52C6C4A34FFB3F69.to_bytes(8, "little")
+    head = b"nexus signature 1" + b"\x08selftest" + subject + b"\x00"
+    assert of_the_prover(CONTRACT, known_entropy=False) == head + b"\x00" + bytes([len(message), 0, 0, 0]) + message
+    assert of_the_prover(CONTRACT, known_entropy=True) == head + b"\x01" + bytes([len(message), 0, 0, 0]) + message
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        Signed("attest", service_id("selftest-client"), 0, 0, b"signed in front of the host"),
+        Signed("selftest", service_id("selftest-peer"), 0, 0, b"signed in front of the host"),
+        Signed("selftest", service_id("selftest-client"), 1, 0, b"signed in front of the host"),
+        Signed("selftest", service_id("selftest-client"), 0, 1, b"signed in front of the host"),
+        Signed("selftest", service_id("selftest-client"), 0, 0, b"signed in front of the hosT"),
+    ],
+    ids=["purpose", "subject", "kind", "mode", "message"],
+)
+def test_signature_over_anything_else_fails(signed: Signed) -> None:
+    found = signed_run(*RUN.sign(signed_bytes(CONTRACT, signed)))
+    assert found
+    assert found.code == "signature"
+
+
+def test_signature_of_another_key_fails() -> None:
+    key, _ = RUN.sign(RUN.signed)
+    _, signature = RUN.sign(RUN.signed, OTHER_SEED)
+    found = signed_run(key, signature)
+    assert found
+    assert (found.code, found.seen) == ("signature", signature.hex())
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 63])
+def test_flipped_bit_of_a_signature_fails(place: int) -> None:
+    key, signature = RUN.sign(RUN.signed)
+    changed = bytes(byte ^ (number == place) for number, byte in enumerate(signature))
+    found = signed_run(key, changed)
+    assert found
+    assert found.code == "signature"
+
+
+def test_signature_before_its_key_fails() -> None:
+    of = signing(*reversed(SIGNED))
+    found = signed_run(*RUN.sign(RUN.signed), of)
+    assert found
+    assert found.code == "signature"
+
+
+def test_newest_key_counts() -> None:
+    """As after a rotation: a signature of the key before it no longer shows anything."""
+    rotated = Marker("rotated", "SELFTEST", "policy", "gate", None, "device public key=[0-9a-f]{64}")
+    of = signing(*SIGNED, rotated, SIGNED[1])
+    lines = transcript(of)
+    assert judge(lines, of).signed() is None
+    key, signature = RUN.sign(RUN.signed, OTHER_SEED)
+    keys = [place for place, line in enumerate(lines) if "device public key=" in line]
+    lines[keys[1]] = f"SELFTEST: device public key={key.hex()}"
+    found = judge(lines, of).signed()
+    assert found
+    assert found.expected == f"one by {key.hex()}"
+    lines[-1 - lines[::-1].index(next(line for line in lines if "signature=" in line))] = (
+        f"SELFTEST: signature={signature.hex()}"
+    )
+    assert judge(lines, of).signed() is None
+
+
+def test_run_without_a_signature_has_none_to_check() -> None:
+    rows = [row for row in CONTRACT.markers if row.name not in ("public_key", "signature")]
+    of = plan(markers=rows)
+    assert judge(transcript(of), of).signed() is None
+
+
+def test_policy_that_is_mapped_otherwise_fails_the_run() -> None:
+    ladder = judge(transcript())
+    assert ladder.mapped("") is None
+    found = ladder.mapped("policyd: found digest 00")
+    assert found
+    assert (found.code, found.seen) == ("policy-pages", "policyd: found digest 00")
+
+
+def test_first_failure_stays_whatever_is_checked_later() -> None:
+    ladder = judge(inserted(4, "kernel: panic x"))
+    ladder.mapped("something")
+    assert ladder.failure
+    assert ladder.failure.code == "panic"

@@ -86,9 +86,10 @@ class Machine:
 
     def judge(self, seconds: float = EXPECT_SECONDS, phase: str | None = None, *, entropy: bool = False) -> Verdict:
         """The verdict over the newest boot; with entropy=True QEMU's own count of delivered bytes is held against it."""
-        ladder = Ladder(plan_of(self.target, self.contract, self.nonce, phase=phase))
+        ladder = Ladder(plan_of(self.target, self.contract, self.session, phase=phase))
         judge(self.session, ladder, seconds, self._first)
         exit = self.session.wait(0.5)
+        ladder.signed()
         if entropy:
             ladder.delivered(delivered(self.session.run.rng_trace))
         return ladder.verdict(exit.code if exit else None)

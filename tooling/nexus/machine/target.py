@@ -17,9 +17,11 @@ from nexus.machine.argv import Launch, Rng
 from nexus.machine.block import checked_facts
 from nexus.verdict.grammar import KERNEL
 from nexus.verdict.ladder import Plan
+from nexus.verdict.signature import of_the_prover
 
 if TYPE_CHECKING:
     from nexus.image.manifest import Manifest
+    from nexus.machine.session import Session
 
 KEEP_FLAG = "flag.keep"
 TEST_ENTROPY_FLAG = "flag.test_entropy"
@@ -105,13 +107,20 @@ def launch_of(
     )
 
 
-def plan_of(target: Target, contract: Contract, nonce: str, *, phase: str | None = None, keep: bool = False) -> Plan:
+def knows_entropy(launch: Launch, contract: Contract) -> bool:
+    """Whether the kernel is told that the host knows the entropy of this run."""
+    return bool(int(launch.facts.get("flags", "0")) & contract.number(TEST_ENTROPY_FLAG))
+
+
+def plan_of(
+    target: Target, contract: Contract, session: Session, *, phase: str | None = None, keep: bool = False
+) -> Plan:
     """What that boot must print. The digest is the contract's own, so an image from another contract can't pass."""
     exits = contract.table("exit")
     return Plan(
         phases=contract.phases,
         markers=contract.markers,
-        nonce=nonce,
+        nonce=session.nonce,
         contract=contract.digest,
         policy=target.policy,
         labels=target.labels,
@@ -121,4 +130,5 @@ def plan_of(target: Target, contract: Contract, nonce: str, *, phase: str | None
         lines=contract.table("line"),
         stop=phase or contract.phases[-1],
         keep=keep,
+        signed=of_the_prover(contract, knows_entropy(session.launch, contract)),
     )

@@ -63,7 +63,7 @@ class Runner:
         launch = launch_of(target, contract, rng=source, phase=phase, keep=keep)
         self.traced = RNG_DEVICE in target.devices and source.backend != "none"
         self.session = Session(root, target.system, launch, trace_rng=self.traced)
-        self.ladder = Ladder(plan_of(target, contract, self.session.nonce, phase=phase, keep=keep))
+        self.ladder = Ladder(plan_of(target, contract, self.session, phase=phase, keep=keep))
         self._again = [
             "./scripts/nexus",
             "test-os",
@@ -92,6 +92,7 @@ class Runner:
                 session.log_event("verdict", code=self.ladder.failure.code if self.ladder.failure else "pass")
         except MachineError as error:
             return self._no_start(error, time.monotonic() - begun)
+        self.ladder.signed()
         if self.traced and not self.ladder.plan.keep:
             self.ladder.delivered(judging.delivered(self.session.run.rng_trace))
         return self._result(exit, seconds, hart)

@@ -6,7 +6,7 @@ Used by the trial (test-os), by the pytest fixture and by unit tests. Pure: no c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nexus.contract.load import Marker
@@ -38,6 +38,7 @@ class Plan:
     lines: Mapping[str, str]
     stop: str
     keep: bool = False
+    signed: bytes = b""  # what a signature that the run prints has to cover
 
     def __post_init__(self) -> None:
         last = self.phases.index(self.stop) + 1
@@ -190,7 +191,7 @@ class Ladder:
 
     def delivered(self, count: int) -> Failure | None:
         """The emulator's own count of entropy bytes must be what the guest says it took, if it said so."""
-        opening = f"{grammar.SELFTEST}: {self.plan.lines['rng_bytes']}"
+        opening = self._opening("rng_bytes")
         for marker in self.reached:
             if self.failure is None and marker.text.startswith(opening):
                 taken = int(marker.text.removeprefix(opening), 16)
@@ -199,10 +200,39 @@ class Ladder:
                     self.failure = Failure("entropy-count", text, str(count), str(taken))
         return self.failure
 
+    def signed(self) -> Failure | None:
+        """A signature that the run printed must be that of the key printed before it, over what the plan says."""
+        from nexus.verdict.signature import covers
+
+        for key, signature in self._signatures():
+            if self.failure is None and not (key and covers(key, signature, self.plan.signed)):
+                text = "the signature is not that of the printed key over what the prover had signed"
+                self.failure = Failure("signature", text, f"one by {key.hex() or 'a printed key'}", signature.hex())
+        return self.failure
+
+    def mapped(self, problem: str) -> Failure | None:
+        """What is wrong with the policy as the machine had it mapped, if anything."""
+        if problem and self.failure is None:
+            text = f"the policy that is mapped is not that of the manifest: {problem}"
+            self.failure = Failure("policy-pages", text, self.plan.policy, problem)
+        return self.failure
+
     def verdict(self, exit_code: int | None) -> Verdict:
         return Verdict(
             self.failure, self.plan.nonce, exit_code, self._phases(), tuple(self.reached), len(self.plan.markers)
         )
+
+    def _opening(self, line: str) -> str:
+        return f"{grammar.SELFTEST}: {self.plan.lines[line]}"
+
+    def _signatures(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each signature that was printed, and the newest key before it."""
+        key = b""
+        for marker in self.reached:
+            if marker.text.startswith(self._opening("public_key")):
+                key = bytes.fromhex(marker.text.removeprefix(self._opening("public_key")))
+            elif marker.text.startswith(self._opening("signature")):
+                yield key, bytes.fromhex(marker.text.removeprefix(self._opening("signature")))
 
     def _next(self) -> Marker | None:
         return self.plan.markers[self._row] if self._row < len(self.plan.markers) else None
@@ -322,7 +352,8 @@ class Ladder:
     def _marker(self, line: Line, ms: int) -> Failure | None:
         decision = self._decision(line)
         row = self._next()
-        if row is not None and matches(row, line):
+        early = decision and row is not None and row.phase != self.phase
+        if row is not None and matches(row, line) and not early:
             if row.phase != self.phase:
                 return self._fail("order", f"`{line}` came before phase {self.phase} was closed")
             self.reached.append(Reached(str(line), row.phase, ms))

@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from nexus.contract.load import Contract, Marker
 from nexus.verdict.grammar import INIT, KERNEL, KEYSTORE, POLICY, Seen
 from nexus.verdict.ladder import Exit, Failure, Ladder, Plan, describe
+from nexus.verdict.signature import of_the_prover
 
 NONCE = "00112233445566778899aabbccddeeff"
 SIXTEEN = "[0-9a-f]{16}"
+KEY = "[0-9a-f]{64}"
+SIGNATURE = "[0-9a-f]{128}"
+SEED = bytes(range(32))
 
 
 class Rehearsal:
@@ -38,13 +42,30 @@ class Rehearsal:
             lines=self.contract.table("line"),
             stop=stop or self.contract.phases[-1],
             keep=keep,
+            signed=self.signed,
         )
+
+    @property
+    def signed(self) -> bytes:
+        return of_the_prover(self.contract, known_entropy=False)
+
+    def sign(self, message: bytes, seed: bytes = SEED) -> tuple[bytes, bytes]:
+        """Public key and signature as a vault with that seed would give them."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        key = Ed25519PrivateKey.from_private_bytes(seed)
+        return key.public_key().public_bytes_raw(), key.sign(message)
 
     def say(self, row: Marker) -> str:
         """The line of a row; for a pattern, one that it matches."""
         if row.pattern is None:
             return describe(row)
-        return f"{row.label}: {row.pattern.replace(SIXTEEN, format(self.count, '016x'))}"
+        key, signature = self.sign(self.signed)
+        values = {SIXTEEN: format(self.count, "016x"), KEY: key.hex(), SIGNATURE: signature.hex()}
+        text = row.pattern
+        for form, value in values.items():
+            text = text.replace(form, value)
+        return f"{row.label}: {text}"
 
     def closing(self, phase: str, count: int = 0) -> str:
         words = self.contract.table("line")

@@ -9,10 +9,12 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from nexus.contract.load import Contract
+from nexus.recipe.model import service_id
+
+PROVER = "selftest-client"
+PURPOSE = "selftest"
+MESSAGE = "signed_message"
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,26 @@ def signed_bytes(contract: Contract, signed: Signed) -> bytes:
     return tag + bytes([len(purpose)]) + purpose + head + signed.message
 
 
+def of_the_prover(contract: Contract, known_entropy: bool) -> bytes:
+    """What the selftest has signed in front of the host, in a run whose entropy the host knows or not."""
+    mode = contract.number("key_mode.test_entropy" if known_entropy else "key_mode.device")
+    message = str(contract.table("line")[MESSAGE]).encode("ascii")
+    purpose = contract.table("purpose_name")[PURPOSE]
+    return signed_bytes(contract, Signed(purpose, service_id(PROVER), contract.number("kind.service"), mode, message))
+
+
 def is_signature(contract: Contract, public_key: bytes, signature: bytes, signed: Signed) -> bool:
-    """Whether that key made that signature over it, by another library than the machine's."""
+    """Whether that key made that signature over it."""
+    return covers(public_key, signature, signed_bytes(contract, signed))
+
+
+def covers(public_key: bytes, signature: bytes, signed: bytes) -> bool:
+    """Whether that key made that signature over these bytes, by another library than the machine's."""
+    from cryptography.exceptions import InvalidSignature  # loaded only by runs in which something was signed
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed_bytes(contract, signed))
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
     except InvalidSignature:
         return False
     return True
