@@ -71,11 +71,11 @@ def test_fault_of_a_hook_does_not_end_the_service(machine: Make, contract: Simpl
     assert asker.ask(to, ECHO).status == contract.STATUS_OK
 
 
-# A wait can't outlast the request that is being served: it ends together with the caller's patience.
+# A wait with a deadline can't outlast the request that is being served: it ends together with the caller's patience.
 LATE = """
 def wait():
     try:
-        kernel.wait(caps.NOTIFICATION)
+        kernel.wait(caps.NOTIFICATION, kernel.time() + 10**9)
     except kernel.Error:
         pass
 handlers = {1: (lambda: None, "", 0), 2: (wait, "", 0)}

@@ -7,6 +7,7 @@ that shows that the names looked for are the right ones.
 from __future__ import annotations
 
 import ast
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from nexus.image.build import build_image
 from nexus.image.inspect import forbidden_symbols, is_forbidden
 from nexus.image.modules import BUILTIN, SHELL_BUILTIN
 from nexus.image.runtime import KINDS
-from nexus.layout import contract_dir, find_root
+from nexus.layout import contract_dir, find_root, manifest_path
 from nexus.plugin import Boot
 
 ROOT = find_root()
@@ -32,8 +33,9 @@ EXECUTE, WRITE, READ = 1, 2, 4
 
 
 def cases() -> list[str]:
-    tree = ast.parse(GUEST.read_text(encoding="utf-8"))
-    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(GUEST.parent.glob("*.py"))]
+    functions = [node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return [name for name in functions if name.startswith("test_")]
 
 
 def line_of(text: str) -> int:
@@ -45,10 +47,18 @@ def test_every_case_holds_in_the_machine(boot: Boot) -> None:
     machine = boot("test-runtime")
     end = machine.wait()
     held = [line.rpartition(" ")[2] for line in machine.log.splitlines() if line.startswith("runtime: held ")]
-    assert held == cases()
+    assert sorted(held) == sorted(cases())
+    assert len(cases()) > 25
     assert "prompt: answered 42" in machine.log.splitlines()
     assert end is not None
     assert end.code == CONTRACT.constants["EXIT_INIT_DIED"]
+
+
+def test_policy_in_the_machine_is_the_images(boot: Boot) -> None:
+    machine = boot("test-runtime")
+    machine.wait()
+    manifest = json.loads(manifest_path(ROOT, "test-runtime").read_text(encoding="utf-8"))
+    assert f"runtime: policy {manifest['policy_digest']}" in machine.log.splitlines()
 
 
 def test_an_uncaught_exception_says_where_and_nothing_else(boot: Boot) -> None:

@@ -13,6 +13,7 @@ import contract
 import crypto
 import kernel
 import micropython
+import served
 
 _ABSENT_MODULES = ("io", "machine", "math", "os", "random", "time", "uctypes", "vfs")
 _ABSENT_BUILTINS = ("compile", "eval", "exec", "execfile", "input", "open")
@@ -213,7 +214,7 @@ def test_printing_is_by_lines():
     print("x" * (contract.LIMIT_LINE_BYTES + 3))
 
 
-_CASES = (
+_ALONE = (
     test_nothing_compiles_or_reaches_out,
     test_endless_recursion_is_an_exception,
     test_memory_that_ran_out_comes_back,
@@ -228,11 +229,13 @@ _CASES = (
     test_hashes_are_right,
     test_boxes_open_only_unchanged,
     test_wipe_leaves_nothing,
+)
+_LAST = (
     test_each_way_to_leave_has_its_status,
     test_shell_runtime_has_a_prompt,
     test_printing_is_by_lines,
 )
-for _case in _CASES:
+for _case in _ALONE + served.CASES + _LAST:
     _case()
     kernel.console("held " + _case.__name__)
 raise ValueError("a caller's bytes\nkernel: forged")

@@ -255,8 +255,8 @@ class Messages:
         if process.bits:
             bits, process.bits = process.bits, 0
             return self.contract.E_OK, bits
-        if process.serving is not None and process.serving.deadline:
-            deadline = min(deadline or process.serving.deadline, process.serving.deadline)
+        if deadline and process.serving is not None and process.serving.deadline:
+            deadline = min(deadline, process.serving.deadline)
         if deadline and deadline <= self.now:
             return self.contract.E_DEADLINE, 0
         return self._block(process, self.contract.STATE_WAITING, deadline)

@@ -1,0 +1,164 @@
+# Cases of process runtime that need another one: the keeper serves, this side asks and judges. Run by main.py, before prompt has
+# been started. Leaves the keeper restarted, the latch closed and no notification bits behind.
+
+import binascii
+import struct
+
+import caps
+import client
+import contract
+import frame
+import kernel
+import wire
+
+_NUMBER = 0x0123_4567_89AB_CDEF
+_KEPT_BYTES = 8192  # of the keeper's row
+_FAR = 0x10_0000  # more than any policy has
+
+
+def _raises(kind, function, *arguments):
+    try:
+        function(*arguments)
+    except kind as error:
+        return error.args[0] if error.args else True
+    return None
+
+
+def _keeper(op, payload=b"", form="", behalf=0):
+    return client.ask(caps.KEEPER, op, payload, form, _soon(), behalf)
+
+
+def _soon():
+    return client.deadline(contract.EDGE_DEADLINE_KEEPER_ALL)
+
+
+def _life():
+    return _keeper(contract.OP_KEEPER_LIFE, b"", contract.REPLY_KEEPER_LIFE)
+
+
+# Zero at the first start; then what was written, and nothing else of that life.
+def test_kept_memory_outlives_a_restart():
+    kernel.supervise(caps.SUPERVISE_KEEPER, contract.SUP_RESUME)
+    assert _life() == (1, 1, 0, 0)
+    _keeper(contract.OP_KEEPER_PUT, struct.pack(contract.REQUEST_KEEPER_PUT, _NUMBER))
+    assert _life() == (1, 1, _NUMBER, _NUMBER)
+    kernel.supervise(caps.SUPERVISE_KEEPER, contract.SUP_RESTART)
+    assert _life() == (2, 1, _NUMBER, 0)
+
+
+def test_views_of_kept_memory_and_policy_behave():
+    _keeper(contract.OP_KEEPER_VIEWS)
+
+
+def _reach(area, place):
+    return struct.pack(contract.REQUEST_KEEPER_REACH, area, place)
+
+
+# The last byte is there; the next one is nobody's.
+def test_kept_memory_ends_where_the_row_says():
+    last = _KEPT_BYTES - 1
+    assert _keeper(contract.OP_KEEPER_REACH, _reach(contract.AREA_KEPT, last), "<B") == (_NUMBER >> 56,)
+    ends = (contract.AREA_KEPT, contract.VA_KEPT, last + 1), (contract.AREA_POLICY, contract.VA_POLICY, _FAR)
+    for area, start, beyond in ends:
+        assert _raises(wire.Unreachable, _keeper, contract.OP_KEEPER_REACH, _reach(area, beyond), "<B")
+        told = kernel.supervise(caps.SUPERVISE_KEEPER, contract.SUP_STATUS)
+        assert told[1:3] == (contract.FAULT_MEMORY, start + beyond)
+        kernel.supervise(caps.SUPERVISE_KEEPER, contract.SUP_RESTART)
+    assert _life() == (4, 1, _NUMBER, 0)
+
+
+def test_policy_is_the_images():
+    digest = bytes(client.call(caps.KEEPER, contract.OP_KEEPER_POLICY, b"", _soon()))
+    kernel.console("policy " + binascii.hexlify(digest).decode())
+
+
+def _told():
+    return _keeper(contract.OP_KEEPER_TOLD, b"", contract.REPLY_KEEPER_TOLD)
+
+
+def test_server_wakes_once_at_its_time():
+    _keeper(contract.OP_KEEPER_WAKE, struct.pack(contract.REQUEST_KEEPER_WAKE, contract.LIMIT_TICK_HZ // 100))
+    assert _told()[0] == 0
+    _rest(contract.LIMIT_TICK_HZ // 50)
+    assert _told()[0] == 1
+    _rest(contract.LIMIT_TICK_HZ // 50)
+    assert _told()[0] == 1
+
+
+def _rest(ticks):
+    until = kernel.time() + ticks
+    while kernel.time() < until:  # deaths of before are told here too
+        _raises(kernel.Error, kernel.wait, caps.NOTIFICATION, until)
+
+
+def test_server_hears_of_malformed_messages_and_lost_answers():
+    kernel.buffer[0:8] = bytes((contract.WIRE_VERSION + 1, 5, 0, 0, 1, 2, 3, 4))
+    assert kernel.call(caps.KEEPER, 8, _soon()) == contract.WIRE_REPLY_HEADER
+    answer = bytes(kernel.buffer[0:8])
+    assert answer == bytes(
+        (contract.WIRE_VERSION, 5 | contract.WIRE_REPLY_BIT, contract.STATUS_MALFORMED, 0, 1, 2, 3, 4)
+    )
+    assert _told()[1:] == (1, 0, 5, 0x04030201)
+    soon = client.deadline(contract.LIMIT_TICK_HZ // 100)
+    assert _raises(wire.Unreachable, client.call, caps.KEEPER, contract.OP_KEEPER_STAY, b"", soon)
+    assert _told()[1:4] == (1, 1, contract.OP_KEEPER_STAY)
+
+
+def _give(status, count, accept):
+    payload = struct.pack(contract.REQUEST_KEEPER_GIVE, status, count)
+    return frame.call(caps.KEEPER, contract.OP_KEEPER_GIVE, payload, _soon(), 0, accept)
+
+
+def _slots():
+    return kernel.process(caps.SYSTEM, caps.INDEX)[9]
+
+
+# What was given works with its badge; what was not agreed on leaves nothing behind.
+def test_capabilities_come_as_they_were_accepted():
+    before = _slots()
+    assert _give(contract.STATUS_OK, 2, 2) == 0
+    first, handle = kernel.caps(0), kernel.caps(1)
+    assert kernel.info(handle) == (contract.OBJ_ENDPOINT, contract.RIGHT_CALL, caps.INDEX)
+    about = client.ask(handle, contract.OP_KEEPER_ABOUT, b"", contract.REPLY_KEEPER_ABOUT, _soon())
+    assert about == (0xFFFF, 0, caps.INDEX)
+    kernel.drop(first)
+    kernel.drop(handle)
+    assert _slots() == before
+    assert _give(contract.STATUS_OK, 1, 2) == frame.BAD_REPLY
+    assert _give(contract.STATUS_OK, 0, 1) == frame.BAD_REPLY
+    assert _give(contract.STATUS_DENIED, 1, 1) == frame.BAD_REPLY
+    assert _give(contract.STATUS_DENIED, 0, 1) == -contract.STATUS_DENIED
+    assert _give(contract.STATUS_OK, 1, 0) == -contract.STATUS_UNAVAILABLE
+    assert _slots() == before
+
+
+# On behalf of a child that does not run yet; a live reply handle is tried by the kernel's own proofs.
+def test_subject_is_the_kernels_word():
+    told = kernel.supervise(caps.SUPERVISE_PROMPT, contract.SUP_STATUS)
+    about = _keeper(contract.OP_KEEPER_ABOUT, b"", contract.REPLY_KEEPER_ABOUT, caps.SUPERVISE_PROMPT)
+    assert about[1] == told[5] and about[0] != 0xFFFF
+    assert _keeper(contract.OP_KEEPER_ABOUT, b"", contract.REPLY_KEEPER_ABOUT)[:2] == (0xFFFF, 0)
+    assert _raises(wire.Unreachable, _keeper, contract.OP_KEEPER_ABOUT, b"", "", caps.SUPERVISE_LEAVER)
+
+
+# Told to whoever runs, and to whoever starts later.
+def test_latch_closes_under_whoever_runs():
+    assert kernel.bring_up() and _life()[1] == 1
+    kernel.system(caps.SYSTEM, contract.SYSTEM_CLOSE_BRING_UP)
+    assert not kernel.bring_up() and _life()[1] == 0
+    kernel.supervise(caps.SUPERVISE_KEEPER, contract.SUP_RESTART)
+    assert _life()[1] == 0
+    assert kernel.wait(caps.NOTIFICATION, _soon())  # of its end: not for the next case
+
+
+CASES = (
+    test_kept_memory_outlives_a_restart,
+    test_views_of_kept_memory_and_policy_behave,
+    test_kept_memory_ends_where_the_row_says,
+    test_policy_is_the_images,
+    test_server_wakes_once_at_its_time,
+    test_server_hears_of_malformed_messages_and_lost_answers,
+    test_capabilities_come_as_they_were_accepted,
+    test_subject_is_the_kernels_word,
+    test_latch_closes_under_whoever_runs,
+)
