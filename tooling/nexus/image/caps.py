@@ -60,6 +60,8 @@ def known_names(system: System, process: Process, contract: Contract) -> list[st
 def _tables(system: System, process: Process, contract: Contract) -> dict[str, list[str]]:
     """Facts that are tuples or dictionaries, as lines of source."""
     found = {"SUBJECTS": _rows("SUBJECTS", "id name by dense index", [repr(row.id_name) for row in system.processes])}
+    ids = b"".join(row.service_id.to_bytes(8, "little") for row in system.processes)
+    found["SUBJECT_IDS"] = ["# service ids by dense index, 8 bytes each", f"SUBJECT_IDS = {ids!r}"]
     if process.supervises:
         found["PROCESSES"] = _children(system, process, contract)
     if "root" in process.flags:
