@@ -1,8 +1,9 @@
-# logd: keeps what services say about themselves, and answers bounded questions about it. Calls nobody, so that everybody
-# may call it. Sender and time of a record are the kernel's word; the text is the sender's and is never printed.
+# logd: keeps what services say about themselves and, apart from that, the audit trail (audit.py); answers bounded questions about
+# both. Calls nobody, so that everybody may call it. Sender and time of a record are the kernel's word; a text is never printed.
 
 import struct
 
+import audit
 import contract
 import kernel
 import server
@@ -47,5 +48,6 @@ HANDLERS = {
     contract.OP_LOGD_QUERY: (on_query, contract.REQUEST_LOGD_QUERY, contract.FACET_LOGD_QUERY),
     contract.OP_LOGD_STATS: (on_stats, contract.REQUEST_LOGD_STATS, contract.FACET_LOGD_STATS),
 }
+HANDLERS.update(audit.HANDLERS)
 
 server.serve(HANDLERS, contract.MARK_LOGD_READY)
