@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,50 @@ def test_markers_and_phases_carry_their_times() -> None:
 )
 def test_wrong_first_line(line: str, code: str) -> None:
     assert failure(replaced(0, line)).code == code
+
+
+POLICY = "0123456789abcdef" * 4
+
+
+def test_first_line_with_a_policy_goes_on_and_passes() -> None:
+    of = plan(policy=POLICY)
+    lines = transcript(of)
+    assert lines[1].startswith("kernel| ")
+    assert judge(lines, of).failure is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda lines: lines.__setitem__(1, lines[1][:-1] + "0"), "policy"),
+        (lambda lines: lines.__setitem__(1, lines[1] + "0"), "boot"),
+        (lambda lines: lines.__setitem__(1, lines[1][:-1]), "boot"),
+        (lambda lines: lines.__setitem__(1, lines[1].replace("kernel", "rngd")), "boot"),
+        (lambda lines: lines.__setitem__(1, lines[1].replace("| ", ": ")), "boot"),
+        (lambda lines: lines.__setitem__(0, lines[0][:-1]), "boot"),
+        (lambda lines: lines.__setitem__(0, lines[0].replace(": ", "| ")), "boot"),
+        (lambda lines: lines.__setitem__(0, lines[0].replace(NONCE, OTHER)), "nonce"),
+        (lambda lines: lines.pop(1), "boot"),
+        (lambda lines: lines.pop(0), "boot"),
+        (lambda lines: lines.insert(1, "rngd: early bird"), "boot"),
+        (lambda lines: lines.insert(2, lines[1]), "malformed"),
+    ],
+)
+def test_first_line_that_goes_on_wrongly(change: Callable[[list[str]], object], code: str) -> None:
+    of = plan(policy=POLICY)
+    found = judge(edited(change, of), of).failure
+    assert found
+    assert found.code == code
+
+
+def test_first_line_that_only_begins_is_waited_for() -> None:
+    of = plan(policy=POLICY)
+    ladder = Ladder(of)
+    assert ladder.feed(Seen(0.0, transcript(of)[0].encode())) is None
+    assert ladder.expected() == f"kernel: boot run={NONCE} ..."
+    late = ladder.time_out(1.0)
+    assert late
+    assert late.code == "timeout"
 
 
 def test_missing_first_line() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from nexus.contract.load import Contract
 from nexus.errors import DeadlineError, MachineError, UsageError
 from nexus.machine.judge import delivered, judge
+from nexus.machine.policypages import look_of
 from nexus.machine.session import Session
 from nexus.machine.target import Target, plan_of
 from nexus.verdict.grammar import escape
@@ -72,6 +73,14 @@ class Machine:
 
     def read_phys(self, address: int, size: int) -> bytes:
         return self.session.read_phys(address, size)
+
+    def policy_problem(self) -> str:
+        """What is wrong with the policy as it is mapped now; nothing if nothing is, or if the system has none."""
+        look = look_of(self.session, self.target, self.contract)
+        if look is None:
+            return ""
+        look.take()
+        return look.problem()
 
     def reset(self) -> None:
         """system_reset; what is judged afterwards is the new boot alone."""

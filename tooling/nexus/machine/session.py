@@ -19,6 +19,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +69,7 @@ class Session:
             block=self.run.block if launch.block_layout else None,
             trace_rng=self.run.rng_trace if trace_rng else None,
         )
+        self.on_paused: Callable[[], None] | None = None  # called before the first instruction
         self.exit: Exit | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd = -1
@@ -189,6 +191,8 @@ class Session:
         self._cleanup.callback(self.qmp.close)
         self._publish(channels.monitor)
         self.console.start_clock()
+        if self.on_paused:
+            self.on_paused()
         self.log_event("cont", nonce=self.nonce, pid=self.pid)
         try:
             self.qmp.execute("cont")

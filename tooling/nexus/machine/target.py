@@ -36,6 +36,8 @@ class Target:
     ram_bytes: int
     image_end: int
     policy: str
+    policy_bytes: int
+    deciders: Mapping[int, str]  # label by dense index of those who have the policy mapped
     devices: tuple[str, ...]
     labels: frozenset[str]
     programs: Mapping[str, Path]  # of each label, for decoding program counters
@@ -58,6 +60,8 @@ def of_manifest(manifest: Manifest, root: Path) -> Target:
         ram_bytes=manifest.ram_bytes,
         image_end=manifest.image_end,
         policy=manifest.policy_digest or "none",
+        policy_bytes=manifest.policy_bytes,
+        deciders={row.index: row.label for row in manifest.processes if row.policy},
         devices=tuple(manifest.qemu_devices),
         labels=frozenset([KERNEL, *(row.label for row in manifest.processes)]),
         programs={row.label: programs[row.program] for row in manifest.processes if row.program in programs},

@@ -16,6 +16,7 @@ from nexus.contract.load import Contract
 from nexus.errors import MachineError, UsageError
 from nexus.machine import judge as judging
 from nexus.machine.argv import RNG_DEVICE, parse_rng
+from nexus.machine.policypages import PolicyLook, look_of
 from nexus.machine.session import Session
 from nexus.machine.symbols import counters_of
 from nexus.machine.target import Target, launch_of, plan_of
@@ -64,6 +65,9 @@ class Runner:
         self.traced = RNG_DEVICE in target.devices and source.backend != "none"
         self.session = Session(root, target.system, launch, trace_rng=self.traced)
         self.ladder = Ladder(plan_of(target, contract, self.session, phase=phase, keep=keep))
+        self._look: PolicyLook | None = look_of(self.session, target, contract)
+        if self._look:
+            self.session.on_paused = self._look.at_start
         self._again = [
             "./scripts/nexus",
             "test-os",
@@ -82,8 +86,9 @@ class Runner:
         try:
             with self.session as session:
                 begun = time.monotonic()
-                judging.judge(session, self.ladder, self.seconds, on_line=lambda seen: on_line(seen, self.ladder))
+                judging.judge(session, self.ladder, self.seconds, on_line=lambda seen: self._on_line(seen, on_line))
                 seconds = time.monotonic() - begun
+                self._beside_the_console()
                 if self.ladder.failure and session.wait(judging.QUIET_SECONDS) is None:
                     hart = session.counter()
                 elif self.ladder.plan.keep:
@@ -92,10 +97,20 @@ class Runner:
                 session.log_event("verdict", code=self.ladder.failure.code if self.ladder.failure else "pass")
         except MachineError as error:
             return self._no_start(error, time.monotonic() - begun)
-        self.ladder.signed()
         if self.traced and not self.ladder.plan.keep:
             self.ladder.delivered(judging.delivered(self.session.run.rng_trace))
         return self._result(exit, seconds, hart)
+
+    def _beside_the_console(self) -> None:
+        """What no line can show: that the machine decides by the stated policy, and that what it printed as signed is."""
+        if self._look and self.ladder.failure is None:
+            self.ladder.mapped(self._look.problem())
+        self.ladder.signed()
+
+    def _on_line(self, seen: Seen, on_line: Callable[[Seen, Ladder], None]) -> None:
+        if self._look:
+            self._look.on_line(self.ladder)
+        on_line(seen, self.ladder)
 
     def _result(self, exit: Exit | None, seconds: float, hart: int | None) -> Trial:
         verdict = self.ladder.verdict(exit.code if exit else None)

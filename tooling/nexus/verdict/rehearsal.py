@@ -27,14 +27,20 @@ class Rehearsal:
         self.count = count  # what a marker says whose text ends in a number
         self.passed = Exit(code=contract.number("exit.ok"))
 
-    def plan(self, stop: str | None = None, keep: bool = False, markers: Sequence[Marker] | None = None) -> Plan:
+    def plan(
+        self,
+        stop: str | None = None,
+        keep: bool = False,
+        markers: Sequence[Marker] | None = None,
+        policy: str = "none",
+    ) -> Plan:
         rows = tuple(self.contract.markers if markers is None else markers)
         return Plan(
             phases=self.contract.phases,
             markers=rows,
             nonce=NONCE,
             contract=self.contract.digest,
-            policy="none",
+            policy=policy,
             labels=frozenset({row.label for row in rows} | {KERNEL, INIT, POLICY, KEYSTORE, "selftest-peer"}),
             exits={code: name for name, code in self.contract.table("exit").items()},
             ok_code=self.contract.number("exit.ok"),
@@ -71,13 +77,16 @@ class Rehearsal:
         words = self.contract.table("line")
         return f"{INIT}: {words['phase']}{phase}{words['decisions']}{count}"
 
-    def boot(self, plan: Plan) -> str:
-        return f"{KERNEL}: boot run={plan.nonce} contract={plan.contract} policy={plan.policy}"
+    def boot(self, plan: Plan) -> list[str]:
+        """The first line, as long as one may be, and what goes on."""
+        text = f"boot run={plan.nonce} contract={plan.contract} policy={plan.policy}"
+        pieces = [text[at : at + plan.line_bytes] for at in range(0, len(text), plan.line_bytes)]
+        return [f"{KERNEL}{'| ' if number else ': '}{piece}" for number, piece in enumerate(pieces)]
 
     def transcript(self, plan: Plan | None = None) -> list[str]:
         """What a flawless run of that plan prints."""
         plan = plan or self.plan()
-        lines = [self.boot(plan), "rngd: some remark"]
+        lines = [*self.boot(plan), "rngd: some remark"]
         for phase in plan.phases:
             lines += [self.say(row) for row in plan.markers if row.phase == phase]
             lines.append(self.closing(phase))

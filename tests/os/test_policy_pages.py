@@ -1,0 +1,62 @@
+"""The host hashes the policy that is mapped in the running machine, and fails a run whose console alone would pass.
+
+Scenario: the selftest system, in which rngd too has the policy mapped; the same with a builder or a kernel that gives the
+machine something else than the manifest and the boot line say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nexus.plugin import Boot
+
+if TYPE_CHECKING:
+    from tests.os.conftest import Clone
+
+RECIPE = 'base = "selftest"\n[[process]]\nname = "rngd"\npolicy = true\n'
+TABLE = "tooling/nexus/image/table.py"
+KERNEL = "firmware/kernel/process.c"
+MAPPED = "map_at(p, VA_POLICY, image.policy.start, row->policy ? image.policy.bytes : 0, IMAGE_R)"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    path = tmp_path / "decided.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return str(path)
+
+
+def test_mapped_policy_is_the_manifests(boot: Boot, recipe: str) -> None:
+    machine = boot(system=recipe)
+    machine.expect("init: ready\n")
+    assert machine.target.policy_bytes > 0
+    assert machine.policy_problem() == ""
+    verdict = machine.judge()
+    assert verdict.passed, verdict.failure
+
+
+def test_run_with_the_right_pages_passes(clone: Clone, recipe: str) -> None:
+    answer = clone.test_os("--system", recipe)
+    assert (answer.exit_code, answer.code) == (0, None), answer.text
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        (TABLE, "[Part(POLICY, policy.table)]", "[Part(POLICY, policy.table[:-1] + bytes(1))]", "rngd: digest "),
+        (KERNEL, MAPPED, MAPPED.replace("policy.start,", "policy.start - PAGE_BYTES,"), "rngd: digest "),
+        (KERNEL, MAPPED, MAPPED.replace("IMAGE_R)", "IMAGE_R | IMAGE_W)"), "page 0 of it is not read-only"),
+        (KERNEL, MAPPED, MAPPED.replace("row->policy ?", "p->index ?"), "its row does not say so"),
+    ],
+    ids=["another-table", "another-page", "writable", "for-everybody"],
+)
+def test_run_with_other_pages_fails_although_its_console_is_right(
+    clone: Clone, recipe: str, file: str, old: str, new: str, says: str
+) -> None:
+    clone.edit(file, old, new)
+    answer = clone.test_os("--system", recipe)
+    assert (answer.exit_code, answer.code) == (1, "policy-pages"), answer.text
+    assert says in answer.reason
