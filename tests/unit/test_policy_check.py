@@ -22,6 +22,7 @@ from nexus.policy.model import glob_covers, glob_matches
 from nexus.policy.raw import parse_raw
 from nexus.policy.world import Names, world_of
 from nexus.recipe.check import load_system
+from nexus.recipe.raw import load_raw
 
 ROOT = layout.find_root()
 FOLDER = ROOT / "tests/policy"
@@ -87,6 +88,21 @@ def refusal_of(text: str) -> str:
     except RecipeError as error:
         return error.message
     return ""
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"[services]\n# \xa4\n", "x.toml:2: found byte 0xa4, expected UTF-8"),
+        (b"x = " + b"[" * 5000, "x.toml:1: found values within values too deep to read, expected a few"),
+    ],
+)
+def test_file_that_is_no_text_or_too_deep_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "x.toml").write_bytes(data)
+    for load in (lambda path: load_policy([path], CONTRACT, tmp_path), lambda path: load_raw(path, tmp_path, tmp_path)):
+        with pytest.raises(RecipeError) as refused:
+            load(tmp_path / "x.toml")
+        assert refused.value.message == said
 
 
 # ---- the table's limits ----------------------------------------------------------------------------------------------

@@ -5,15 +5,13 @@ Called by check.py. Knows the shape of a policy file but no rule about its value
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus.errors import RecipeError, UsageError
+from nexus.errors import UsageError
 from nexus.recipe.fields import Problems
-from nexus.recipe.raw import Entry, RawTable, Where, did_you_mean, index_lines
+from nexus.recipe.raw import Entry, RawTable, Where, did_you_mean, index_lines, parse_toml, read_text
 
 TABLES = ("services", "domains")
 ROWS = ("rule", "delegate")
@@ -33,17 +31,12 @@ def load_raw(path: Path, root: Path) -> RawPolicy:
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.is_file():
         raise UsageError(f"no policy file {shown}")
-    text = path.read_text(encoding="utf-8")
-    return parse_raw(text, shown)
+    return parse_raw(read_text(path, shown), shown)
 
 
 def parse_raw(text: str, shown: str) -> RawPolicy:
     """As load_raw, of a text; `shown` is what messages call it."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise RecipeError(f"{shown}:{line[1] if line else 1}: {error}") from error
+    data = parse_toml(text, shown)
     lines = index_lines(text)
     problems = Problems()
     for key in data.keys() - {*TABLES, *ROWS}:

@@ -82,14 +82,30 @@ def load_raw(path: Path, systems: Path, root: Path) -> RawSystem:
     return _load(path, systems, root, ())
 
 
-def _load(path: Path, systems: Path, root: Path, above: tuple[Path, ...]) -> RawSystem:
-    shown = _shown(path, root)
-    text = path.read_text(encoding="utf-8")
+def read_text(path: Path, shown: str) -> str:
+    """The file's text, or the message that says where it is none."""
     try:
-        data = tomllib.loads(text)
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{shown}:{line}: found byte 0x{error.object[error.start]:02x}, expected UTF-8") from error
+
+
+def parse_toml(text: str, shown: str) -> dict[str, Any]:
+    """The values of a text, or the message that says where it is no TOML."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise RecipeError(f"{shown}:{line[1] if line else 1}: {error}") from error
+    except RecursionError as error:  # its parser calls itself for every bracket
+        raise RecipeError(f"{shown}:1: found values within values too deep to read, expected a few") from error
+
+
+def _load(path: Path, systems: Path, root: Path, above: tuple[Path, ...]) -> RawSystem:
+    shown = _shown(path, root)
+    text = read_text(path, shown)
+    data = parse_toml(text, shown)
     lines = index_lines(text)
     raw = _base(data, path, systems, root, (*above, path), Where(shown, lines.get(("base",), 1)))
     raw.name, raw.top.where = path.stem, Where(shown, 1)
