@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from shims import micropython
 from shims.device import Device, healthy
+from shims.keyworld import World
 from shims.loader import Loader
 from shims.machine import Machine
 
@@ -59,3 +60,11 @@ def machine() -> Iterator[Callable[..., Machine]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """keystored alone, with everybody around it played by the test."""
+    made = World()
+    yield made
+    made.alone.close()
