@@ -19,6 +19,7 @@ from wire import Refuse
 
 _SIGNATURE_AT = contract.KEY_ID_BYTES
 _MESSAGE_AT = contract.KEY_ID_BYTES + contract.KEY_SIGNATURE_BYTES  # of a VERIFY, behind its fixed part
+_UNKNOWN = contract.LINE_UNKNOWN.encode()
 _known = KnownKeys(kernel.kept(caps.KEPT_BYTES, "B"))
 _store = Store()
 
@@ -57,7 +58,7 @@ def on_export():
 def on_sign(purpose, message):
     message = bytes(message)
     name = signed.purpose_name(purpose)
-    _require_sign(contract.LINE_UNKNOWN.encode() if name is None else name)
+    _require_sign(_UNKNOWN if name is None else name)
     _check_asked(name, message)
     vault.sign(purpose, message)
     return vault.SIGN_REPLY
