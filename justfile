@@ -17,7 +17,7 @@ build *ARGS:
 run *ARGS:
     @python -P -m nexus run "$@"
 
-# All that must pass before a change goes in: lint, test-host, test-os, test-kernel; or only the steps named
+# All that must pass before a change goes in: lint, test-host, fuzz, test-os, test-kernel; or only the steps named
 test *ARGS:
     @python -P -m nexus.steps test "$@"
 
@@ -41,9 +41,9 @@ test-all *ARGS:
 test-micropython *ARGS:
     @echo "test-micropython: nothing to run yet; it needs the shell with its REPL, which is not built" >&2; exit 3
 
-# Fuzz a parser: policy_parser, keystored_request
+# Fuzz the decoders, or those named (policy_parser, keystored_request, ...): [--runs N | --seconds S] [--seed N]
 fuzz *ARGS:
-    @echo "fuzz: nothing to run yet; its targets, the policy parser and keystored's requests, are not built" >&2; exit 3
+    @python -P -m nexus.fuzz "$@"
 
 # Plant each bug of tests/mutants in a copy; the test named for it must fail
 mutants *ARGS:

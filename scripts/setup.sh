@@ -164,7 +164,7 @@ pip() {
 }
 
 make_venv() {
-    say 'installing the Python packages into .venv (about 45 MB to download, 190 MB on disk)'
+    say 'installing the Python packages into .venv (about 80 MB to download, 280 MB on disk)'
     rm -rf "$root/.venv" || die "cannot remove the old $root/.venv; who owns it?"
     python=$(find_python)
     "$python" -m venv "$root/.venv" >&2 || die "could not make a virtual environment in $root/.venv"

@@ -30,7 +30,7 @@ def test_gate_stops_at_the_first_failure() -> None:
         return 3 if step == "test-os" else 0
 
     results = steps.run_steps(steps.TEST, run, clock)
-    assert called == ["lint", "test-host", "test-os"]
+    assert called == ["lint", "test-host", "fuzz", "test-os"]
     assert results[-1].exit_code == 3
 
 
@@ -92,7 +92,10 @@ def test_run_in_which_nothing_passed_fails(tmp_path: Path) -> None:
 
 
 def pins(requirements: list[str]) -> dict[str, str]:
-    return {name.replace(".", "-"): version for name, version in (line.split("==") for line in requirements)}
+    return {
+        name.replace(".", "-"): version
+        for name, version in (line.partition(";")[0].strip().split("==") for line in requirements)
+    }
 
 
 def test_lock_holds_every_pin_and_a_hash_for_each_package() -> None:

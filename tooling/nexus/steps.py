@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TEST = ("lint", "test-host", "test-os", "test-kernel")
+TEST = ("lint", "test-host", "fuzz", "test-os", "test-kernel")
 GATES = {"test": TEST, "test-all": (*TEST, "mutants", "bench")}
 
 # Variables that shorten or prolong one judged boot; whoever sets one wants that boot and nothing after it.

@@ -1,0 +1,60 @@
+"""Any bytes as a request to logd: what is appended can be read back as it was, pages hold what was asked for, and nobody writes as another."""
+
+from __future__ import annotations
+
+import struct
+
+from served import CLIENT, CONTRACT, READY, Exchange, Service, Way, served
+from shims.machine import Machine
+from target import Target
+
+OP = CONTRACT.table("op.logd")
+APPEND, QUERY, STATS = OP["append"], OP["query"], OP["stats"]
+LIMIT = CONTRACT.table("limit")
+HEAD = struct.Struct(str(CONTRACT.table("record")["log"]))
+PAGE = struct.Struct("<BQ")
+GOOD = ((APPEND, b"\x01text"), (QUERY, bytes(9)), (STATS, b""), (READY, b""))
+WAYS = (Way("append"), Way("query"), Way("stats"), Way(), Way("ready"), Way("append", "rngd"))
+ALIVE = (2, STATS, b"")
+
+
+def target() -> Target:
+    kept: dict[int, tuple[int, bytes]] = {}
+    newest = 0
+
+    def appended(exchange: Exchange) -> None:
+        nonlocal newest
+        seq = struct.unpack("<Q", exchange.answer)[0]
+        level, text = exchange.payload[0], exchange.payload[1:]
+        assert level <= CONTRACT.number("level.error")
+        assert 0 < len(text) <= LIMIT["log_bytes"]
+        if seq <= newest:
+            kept.clear()  # another incarnation, after a restart
+        newest = seq
+        kept[seq] = level, text
+        kept.pop(seq - LIMIT["log_records"], None)
+
+    def page(machine: Machine, exchange: Exchange) -> None:
+        since, least = struct.unpack("<QB", exchange.payload)
+        count, following = PAGE.unpack_from(exchange.answer)
+        at, before = PAGE.size, since - 1
+        assert count <= LIMIT["log_page"]
+        for _ in range(count):
+            seq, _, sender, kind, level, size = HEAD.unpack_from(exchange.answer, at)
+            text = exchange.answer[at + HEAD.size : at + HEAD.size + size]
+            assert (kind, len(text)) == (CONTRACT.number("kind.service"), size)
+            assert before < seq < following, "records out of their order"
+            assert level >= least, "a level that was not asked for"
+            if sender == machine.process(CLIENT).row.index:
+                assert kept.get(seq) == (level, text), "another text than was appended"
+            at, before = at + HEAD.size + size, seq
+        assert at == len(exchange.answer)
+
+    def check(machine: Machine, exchange: Exchange) -> None:
+        if exchange.op == APPEND:
+            appended(exchange)
+        elif exchange.op == QUERY:
+            page(machine, exchange)
+
+    facets = {"append": "append", "query": "query", "stats": "stats"}
+    return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: facets.get(name, "")))
