@@ -78,6 +78,11 @@ class Console:
         """Time 0 of the lines: the moment when the machine starts to run."""
         self._zero = time.monotonic()
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self._zero
+
     def lines(self, first: int = 0) -> list[Seen]:
         with self._changed:
             skip = max(0, first - (self._count - len(self._lines)))

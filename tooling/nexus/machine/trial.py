@@ -85,9 +85,8 @@ class Runner:
         hart: int | None = None
         try:
             with self.session as session:
-                begun = time.monotonic()
                 judging.judge(session, self.ladder, self.seconds, on_line=lambda seen: self._on_line(seen, on_line))
-                seconds = time.monotonic() - begun
+                seconds = session.console.elapsed
                 self._beside_the_console()
                 if self.ladder.failure and session.wait(judging.QUIET_SECONDS) is None:
                     hart = session.counter()
