@@ -175,22 +175,23 @@ static mp_obj_t frame_call(size_t count, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_call_obj, 4, 6, frame_call);
 
+/* Searched from the top when the interpreter's cache has lost a name: what every message needs stands first. */
 static const mp_rom_map_elem_t frame_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_frame)},
-    {MP_ROM_QSTR(MP_QSTR_BAD_REPLY), MP_ROM_INT(BAD_REPLY)},
-    {MP_ROM_QSTR(MP_QSTR_UNREACHABLE), MP_ROM_INT(UNREACHABLE)},
-    {MP_ROM_QSTR(MP_QSTR_MALFORMED), MP_ROM_INT(MALFORMED)},
-    {MP_ROM_QSTR(MP_QSTR_GONE), MP_ROM_INT(GONE)},
-    {MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&frame_next_obj)},
     {MP_ROM_QSTR(MP_QSTR_answer), MP_ROM_PTR(&frame_answer_obj)},
-    {MP_ROM_QSTR(MP_QSTR_keep_malformed), MP_ROM_PTR(&frame_keep_malformed_obj)},
-    {MP_ROM_QSTR(MP_QSTR_keep_gone), MP_ROM_PTR(&frame_keep_gone_obj)},
-    {MP_ROM_QSTR(MP_QSTR_wake_at), MP_ROM_PTR(&frame_wake_at_obj)},
+    {MP_ROM_QSTR(MP_QSTR_unpack), MP_ROM_PTR(&frame_unpack_obj)},
+    {MP_ROM_QSTR(MP_QSTR_facet), MP_ROM_PTR(&frame_facet_obj)},
+    {MP_ROM_QSTR(MP_QSTR_call), MP_ROM_PTR(&frame_call_obj)},
+    {MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&frame_next_obj)},
     {MP_ROM_QSTR(MP_QSTR_op), MP_ROM_PTR(&frame_op_obj)},
     {MP_ROM_QSTR(MP_QSTR_nonce), MP_ROM_PTR(&frame_nonce_obj)},
-    {MP_ROM_QSTR(MP_QSTR_facet), MP_ROM_PTR(&frame_facet_obj)},
-    {MP_ROM_QSTR(MP_QSTR_unpack), MP_ROM_PTR(&frame_unpack_obj)},
-    {MP_ROM_QSTR(MP_QSTR_call), MP_ROM_PTR(&frame_call_obj)},
+    {MP_ROM_QSTR(MP_QSTR_wake_at), MP_ROM_PTR(&frame_wake_at_obj)},
+    {MP_ROM_QSTR(MP_QSTR_keep_malformed), MP_ROM_PTR(&frame_keep_malformed_obj)},
+    {MP_ROM_QSTR(MP_QSTR_keep_gone), MP_ROM_PTR(&frame_keep_gone_obj)},
+    {MP_ROM_QSTR(MP_QSTR_MALFORMED), MP_ROM_INT(MALFORMED)},
+    {MP_ROM_QSTR(MP_QSTR_GONE), MP_ROM_INT(GONE)},
+    {MP_ROM_QSTR(MP_QSTR_BAD_REPLY), MP_ROM_INT(BAD_REPLY)},
+    {MP_ROM_QSTR(MP_QSTR_UNREACHABLE), MP_ROM_INT(UNREACHABLE)},
 };
 static MP_DEFINE_CONST_DICT(frame_globals, frame_table);
 

@@ -96,10 +96,12 @@ MP_DEFINE_CONST_FUN_OBJ_2(kernel_kept_obj, kernel_kept);
 static mp_obj_t kernel_policy(mp_obj_t bytes, mp_obj_t typecode) { return view_of_area(VA_POLICY, VA_REGION, bytes, typecode, 0); }
 MP_DEFINE_CONST_FUN_OBJ_2(kernel_policy_obj, kernel_policy);
 
+/* Searched from the top as frame_table is: buffer and time are in every call. */
 static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_kernel)},
     {MP_ROM_QSTR(MP_QSTR_Error), MP_ROM_PTR(&mp_type_KernelError)},
     {MP_ROM_QSTR(MP_QSTR_buffer), MP_ROM_PTR(&buffer_obj)},
+    {MP_ROM_QSTR(MP_QSTR_time), MP_ROM_PTR(&kernel_time_obj)},
     /* messages */
     {MP_ROM_QSTR(MP_QSTR_call), MP_ROM_PTR(&kernel_call_obj)},
     {MP_ROM_QSTR(MP_QSTR_recv), MP_ROM_PTR(&kernel_recv_obj)},
@@ -123,7 +125,6 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_notify), MP_ROM_PTR(&kernel_notify_obj)},
     {MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&kernel_wait_obj)},
     /* itself */
-    {MP_ROM_QSTR(MP_QSTR_time), MP_ROM_PTR(&kernel_time_obj)},
     {MP_ROM_QSTR(MP_QSTR_cpu_time), MP_ROM_PTR(&kernel_cpu_time_obj)},
     {MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&kernel_console_obj)},
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&kernel_exit_obj)},

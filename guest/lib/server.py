@@ -42,18 +42,12 @@ def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, o
         else:
             if op == frame.GONE:
                 _tell(on_gone)
-            else:
-                _idle(on_bits, on_wake)
+            elif kernel.bits():
+                if on_bits is not None:
+                    on_bits(kernel.bits())
+            elif on_wake is not None:
+                on_wake()
             op = frame.next(caps.ENDPOINT)
-
-
-# Nothing was asked: notification bits, or none because it is time to wake.
-def _idle(on_bits, on_wake):
-    bits = kernel.bits()
-    if bits and on_bits is not None:
-        on_bits(bits)
-    if not bits and on_wake is not None:
-        on_wake()
 
 
 # What any caller can make happen must not end the service, as in _result.
