@@ -101,6 +101,11 @@ static mp_obj_t kernel_subject(void) {
 }
 MP_DEFINE_CONST_FUN_OBJ_0(kernel_subject_obj, kernel_subject);
 
+static mp_obj_t kernel_subject_kind(void) {
+    return MP_OBJ_NEW_SMALL_INT(flagged(DELIVER_BEHALF) ? (mp_int_t)(stated(IPC_SUBJECT) >> SENDER_KIND_SHIFT & SENDER_INDEX_MASK) : -1);
+}
+MP_DEFINE_CONST_FUN_OBJ_0(kernel_subject_kind_obj, kernel_subject_kind);
+
 static mp_obj_t kernel_subject_id(void) { return int_from(flagged(DELIVER_BEHALF) ? stated(IPC_SUBJECT_ID) : 0); }
 MP_DEFINE_CONST_FUN_OBJ_0(kernel_subject_id_obj, kernel_subject_id);
 

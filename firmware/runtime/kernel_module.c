@@ -118,6 +118,7 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_sender_mask), MP_ROM_PTR(&kernel_sender_mask_obj)},
     {MP_ROM_QSTR(MP_QSTR_subject_mask), MP_ROM_PTR(&kernel_subject_mask_obj)},
     {MP_ROM_QSTR(MP_QSTR_sender_publisher), MP_ROM_PTR(&kernel_sender_publisher_obj)},
+    {MP_ROM_QSTR(MP_QSTR_subject_kind), MP_ROM_PTR(&kernel_subject_kind_obj)},
     {MP_ROM_QSTR(MP_QSTR_subject_publisher), MP_ROM_PTR(&kernel_subject_publisher_obj)},
     {MP_ROM_QSTR(MP_QSTR_caps), MP_ROM_PTR(&kernel_caps_obj)},
     {MP_ROM_QSTR(MP_QSTR_send_cap), MP_ROM_PTR(&kernel_send_cap_obj)},

@@ -56,6 +56,7 @@ MP_DECLARE_CONST_FUN_OBJ_0(kernel_subject_id_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(kernel_sender_mask_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(kernel_subject_mask_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(kernel_sender_publisher_obj);
+MP_DECLARE_CONST_FUN_OBJ_0(kernel_subject_kind_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(kernel_subject_publisher_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(kernel_caps_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(kernel_send_cap_obj);

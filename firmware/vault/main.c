@@ -107,7 +107,7 @@ static uint8_t on_ready(size_t *bytes) {
     if (told_ready) return STATUS_EXISTS;
     told_ready = true;
     if (mode == KEY_MODE_TEST_ENTROPY) SAY(LINE_VAULT_TEST_ENTROPY);
-    SAY(LINE_VAULT_READY);
+    SAY(MARK_VAULT_READY);
     return STATUS_OK;
 }
 

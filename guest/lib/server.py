@@ -22,12 +22,13 @@ def grant(count):
 
 
 # Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications, on_wake
-# the time set by frame.wake_at. A message that is no frame is refused in any case, after on_malformed, which may ask who sent
-# it; on_gone hears that the last answer reached nobody. Without these two frame.next and frame.answer pass over both.
+# the time set by frame.wake_at. A message that is no frame, or whose payload does not fit, is refused in any case, after
+# on_malformed, which may ask who sent it; on_gone hears that the last answer reached nobody. Without these two frame.next and frame.answer pass over both.
 def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, on_gone=None):
     table = dict(handlers)
     if ready is not None:
         table[contract.OP_ALL_READY] = (_Ready(ready).answer, contract.REQUEST_ALL_READY, contract.BADGE_FACET_READY)
+    table[_MALFORMED] = on_malformed
     if on_malformed is not None:
         frame.keep_malformed()
     if on_gone is not None:
@@ -99,6 +100,8 @@ def _dispatch(table, op):
     row = table.get(op, _UNKNOWN)
     values = frame.unpack(row[1])
     if values is None:
+        if table[_MALFORMED] is not None:
+            _tell(table[_MALFORMED])
         raise Refuse(contract.STATUS_MALFORMED)
     if frame.facet() != row[2]:
         raise Refuse(contract.STATUS_DENIED)
@@ -109,5 +112,6 @@ def _on_unknown(_payload):
     raise Refuse(contract.STATUS_UNSUPPORTED)
 
 
+_MALFORMED = -1  # where the table of handlers has on_malformed; no operation has this number
 _EMPTY = (contract.STATUS_OK, 0)
 _UNKNOWN = (_on_unknown, "*", contract.BADGE_FACET_ANY)

@@ -3,10 +3,10 @@
 
 import struct
 
-import caps
 import client
 import contract
 import kernel
+import ways
 from proof import check, frame, raw_status, status_of
 
 _UNTIL = contract.EDGE_DEADLINE_RNGD_ALL
@@ -27,7 +27,7 @@ def _request(count):
 
 
 def _draw(count):
-    data = bytes(client.call(caps.RNGD, contract.OP_RNGD_GET_ENTROPY, _request(count), client.deadline(_UNTIL)))
+    data = bytes(client.call(ways.to(b"rngd"), contract.OP_RNGD_GET_ENTROPY, _request(count), client.deadline(_UNTIL)))
     check(len(data) == count, "length of a draw")
     _drawn[0] += 1
     _drawn[1] += count
@@ -36,7 +36,7 @@ def _draw(count):
 
 def _stats():
     until = client.deadline(_UNTIL)
-    return client.ask(caps.RNGD, contract.OP_RNGD_STATS, b"", contract.REPLY_RNGD_STATS, until)
+    return client.ask(ways.to(b"rngd"), contract.OP_RNGD_STATS, b"", contract.REPLY_RNGD_STATS, until)
 
 
 # Two draws of 32 bytes that differ, one of every extreme length; the service's own count agrees.
@@ -61,15 +61,18 @@ def prove_oversized():
         _expect(_request(count), contract.STATUS_TOO_LARGE)
     for payload in (_request(0), b"", b"\x20", b"\x20\x00\x00"):
         _expect(payload, contract.STATUS_MALFORMED)
-    check(status_of(caps.RNGD, 0x7E, b"", _UNTIL) == contract.STATUS_UNSUPPORTED, "unknown operation")
-    check(status_of(caps.RNGD, contract.OP_ALL_READY, b"", _UNTIL) == contract.STATUS_DENIED, "READY without its facet")
+    check(status_of(ways.to(b"rngd"), 0x7E, b"", _UNTIL) == contract.STATUS_UNSUPPORTED, "unknown operation")
+    check(
+        status_of(ways.to(b"rngd"), contract.OP_ALL_READY, b"", _UNTIL) == contract.STATUS_DENIED,
+        "READY without its facet",
+    )
     _prove_frames()
     check(_stats()[:3] == before[:3], "a refused request was counted or cost bytes")
     _draw(contract.LIMIT_ENTROPY_BYTES)
 
 
 def _expect(payload, status):
-    found = status_of(caps.RNGD, contract.OP_RNGD_GET_ENTROPY, payload, _UNTIL)
+    found = status_of(ways.to(b"rngd"), contract.OP_RNGD_GET_ENTROPY, payload, _UNTIL)
     check(found == status, "status %02x instead of %02x" % (found, status))
 
 
@@ -78,7 +81,9 @@ def _prove_frames():
     good = frame(contract.OP_RNGD_GET_ENTROPY, _request(32), 0xA1B2C3D4)
     for length in range(len(good)):
         nonce = 0xA1B2C3D4 if length >= contract.WIRE_REQUEST_HEADER else 0
-        check(raw_status(caps.RNGD, good[:length], _UNTIL) == (contract.STATUS_MALFORMED, nonce), "truncated frame")
+        check(
+            raw_status(ways.to(b"rngd"), good[:length], _UNTIL) == (contract.STATUS_MALFORMED, nonce), "truncated frame"
+        )
     bad = (
         frame(contract.OP_RNGD_GET_ENTROPY, _request(32), 7, version=contract.WIRE_VERSION + 1),
         frame(contract.OP_RNGD_GET_ENTROPY, _request(32), 7, count=3),
@@ -86,7 +91,7 @@ def _prove_frames():
         frame(contract.OP_RNGD_GET_ENTROPY, bytes(contract.IPC_DATA_BYTES - 8), 7),
     )
     for message in bad:
-        check(raw_status(caps.RNGD, message, _UNTIL) == (contract.STATUS_MALFORMED, 7), "wrong frame")
+        check(raw_status(ways.to(b"rngd"), message, _UNTIL) == (contract.STATUS_MALFORMED, 7), "wrong frame")
 
 
 # The peer goes through its whole capability table: nothing in it names the device. rngd, which holds it, still works.
@@ -100,7 +105,9 @@ def _expect_fenced(what):
     until = client.deadline(contract.EDGE_DEADLINE_SELFTEST_PEER_ALL)
     request = struct.pack(contract.REQUEST_SELFTEST_PEER_TRY, what)
     form = contract.REPLY_SELFTEST_PEER_TRY
-    tried, no_handle, other_type = client.ask(caps.SELFTEST_PEER, contract.OP_SELFTEST_PEER_TRY, request, form, until)
+    tried, no_handle, other_type = client.ask(
+        ways.to(b"selftest-peer"), contract.OP_SELFTEST_PEER_TRY, request, form, until
+    )
     check(tried == contract.LIMIT_CAP_SLOTS, "attempts of the peer")
     check(no_handle + other_type == tried, "an attempt of the peer was not refused")
     check(other_type > 0, "the peer tried no handle of its own")

@@ -7,6 +7,7 @@ import caps
 import client
 import contract
 import kernel
+import ways
 from proof import check, status_of
 
 _UNTIL = contract.EDGE_DEADLINE_LOGD_ALL
@@ -23,12 +24,12 @@ def _append():
 def _query(since):
     payload = struct.pack(contract.REQUEST_LOGD_QUERY, since, contract.LEVEL_WARNING)
     until = client.deadline(_UNTIL)
-    return client.ask(caps.LOGD_QUERY, contract.OP_LOGD_QUERY, payload, contract.REPLY_LOGD_QUERY, until)
+    return client.ask(ways.to(b"logd:query"), contract.OP_LOGD_QUERY, payload, contract.REPLY_LOGD_QUERY, until)
 
 
 def _stats():
     until = client.deadline(_UNTIL)
-    return client.ask(caps.LOGD_STATS, contract.OP_LOGD_STATS, b"", contract.REPLY_LOGD_STATS, until)
+    return client.ask(ways.to(b"logd:stats"), contract.OP_LOGD_STATS, b"", contract.REPLY_LOGD_STATS, until)
 
 
 # Sender and time of the record are the kernel's: no request could have named them.
@@ -54,9 +55,11 @@ def prove_facets():
     denied = contract.STATUS_DENIED
     check(status_of(caps.LOGD_APPEND, contract.OP_LOGD_QUERY, query, _UNTIL) == denied, "query by append")
     check(status_of(caps.LOGD_APPEND, contract.OP_LOGD_STATS, b"", _UNTIL) == denied, "stats by append")
-    check(status_of(caps.LOGD_STATS, contract.OP_LOGD_QUERY, query, _UNTIL) == denied, "query by stats")
-    check(status_of(caps.LOGD_QUERY, contract.OP_LOGD_APPEND, append, _UNTIL) == denied, "append by query")
-    check(status_of(caps.LOGD_QUERY, contract.OP_LOGD_QUERY, query, _UNTIL) == contract.STATUS_OK, "query by query")
+    check(status_of(ways.to(b"logd:stats"), contract.OP_LOGD_QUERY, query, _UNTIL) == denied, "query by stats")
+    check(status_of(ways.to(b"logd:query"), contract.OP_LOGD_APPEND, append, _UNTIL) == denied, "append by query")
+    check(
+        status_of(ways.to(b"logd:query"), contract.OP_LOGD_QUERY, query, _UNTIL) == contract.STATUS_OK, "query by query"
+    )
     check(
         status_of(caps.LOGD_APPEND, contract.OP_LOGD_APPEND, append, _UNTIL) == contract.STATUS_OK, "append by append"
     )

@@ -7,6 +7,7 @@ import caps
 import client
 import contract
 import kernel
+import ways
 import wire
 
 
@@ -24,6 +25,7 @@ def check(holds, what):
 def run(mark, function):
     try:
         function()
+        stats()  # policyd holds its lines back until it is idle or asked this: have those of the proof before the proof's own
     except Failed as failure:
         _fail(mark, failure.args[0])
     except wire.Unreachable as error:
@@ -31,6 +33,13 @@ def run(mark, function):
     except wire.Refuse as refusal:
         _fail(mark, "refused status=%02x" % refusal.status)
     kernel.console(mark)
+
+
+# Decisions, allows, denials, fallback lines, as policyd counts them.
+def stats():
+    until = client.deadline(contract.EDGE_DEADLINE_POLICYD_ALL)
+    form = contract.REPLY_POLICYD_STATS
+    return client.ask(ways.to(b"policyd:stats"), contract.OP_POLICYD_STATS, b"", form, until)
 
 
 def _fail(mark, what):

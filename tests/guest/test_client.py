@@ -12,7 +12,7 @@ Make = Callable[..., Machine]
 CALLER = """
 import kernel, caps, client, contract, wire
 try:
-    payload = client.call(caps.LOGD_STATS, contract.OP_LOGD_STATS, b"abc", client.deadline(10_000_000))
+    payload = client.call(caps.LOGD_APPEND, contract.OP_LOGD_STATS, b"abc", client.deadline(10_000_000))
     kernel.console("answer " + bytes(payload).hex())
 except wire.Unreachable as error:
     kernel.console("unreachable %d %d" % (error.status, error.kernel))

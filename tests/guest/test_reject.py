@@ -15,7 +15,7 @@ Make = Callable[..., Machine]
 @pytest.fixture
 def asker(machine: Make) -> Asker:
     made = machine()
-    for name in ("logd", "rngd"):
+    for name in ("logd", "policyd", "rngd"):
         made.start(name)
     made.run()
     return Asker(made)

@@ -26,7 +26,7 @@ class Rng:
         self.device = device
         self.machine = make(device=device)
         self.contract = self.machine.contract
-        for name in ("logd", "rngd"):
+        for name in ("logd", "policyd", "rngd"):
             self.machine.start(name)
         self.machine.run()
         self.asker = Asker(self.machine)
@@ -293,7 +293,7 @@ def test_rate_limit_is_per_caller_and_recovers(rng: Callable[..., Rng], contract
     before = one.stats()
     assert one.draw(256) == Answer(contract.STATUS_RATE_LIMITED, b"")
     assert one.stats() == before
-    other = Asker(one.machine, "selftest-peer")
+    other = Asker(one.machine, "vault")
     handle = other.given("rngd")
     assert other.ask(handle, contract.OP_RNGD_GET_ENTROPY, b"\x00\x01").status == contract.STATUS_OK
     one.machine.now += SECOND

@@ -108,6 +108,27 @@ CASE(a_quota_comes_back_byte_for_byte) {
     }
 }
 
+CASE(time_that_jumps_cuts_no_line_off_at_the_end) {
+    start();
+    CHECK_EQ(say(CLIENT, "the last words", 14), E_OK);
+    host_uart_ticks = LIMIT_DRAIN_TICKS;
+    CHECK(strcmp(printed(), "client: the last words\n") == 0);
+    host_uart_ticks = 0;
+}
+
+CASE(host_that_does_not_read_holds_up_no_end) {
+    start();
+    CHECK_EQ(say(CLIENT, "the last words", 14), E_OK);
+    host_uart_reads = false;
+    host_uart_ticks = 1;
+    uint64_t before = host_time;
+    CHECK(strcmp(printed(), "") == 0);
+    CHECK_EQ(host_time - before, LIMIT_DRAIN_TICKS);
+    host_uart_reads = true;
+    host_uart_ticks = 0;
+    CHECK(strcmp(printed(), "client: the last words\n") == 0);
+}
+
 CASE(everybodys_flood_leaves_the_reserved_part) {
     start();
     host_uart_reads = false;

@@ -133,6 +133,7 @@ CASE(a_restart_zeroes_and_reloads_all_but_what_is_kept) {
         for (uint32_t at = 0; at < PAGE_BYTES; at++) {
             uint8_t expected = 0;
             if (areas[i] == VA_KEPT) expected = 0xd5;
+            if (areas[i] == VA_IPC && at == IPC_BRING_UP) expected = 1;
             uint64_t in_data = areas[i] + at - (VA_IMAGE + 0x2000);
             if (in_data < DATA_BYTES) expected = (uint8_t)((DATA_AT + in_data) * 7 + 1);
             CHECK_EQ(user(p, areas[i])[at], expected);

@@ -12,6 +12,7 @@ uint64_t host_time = 1000, host_timer, host_satp;
 char host_uart[1 << 17];
 uint32_t host_uart_bytes, host_irq_pending, host_irq_enabled;
 bool host_uart_asks, host_uart_reads = true, host_checks_each_step = true;
+uint64_t host_uart_ticks;
 
 /* --- ends --- */
 
@@ -68,7 +69,10 @@ static bool is_virtio(uint64_t address, uint64_t *offset) {
 uint64_t host_mmio_read(uint64_t address) {
     uint64_t offset;
     if (is_virtio(address, &offset)) return virtio_read(offset);
-    if (address == UART_BASE + UART_LINE_STATUS) return host_uart_reads ? UART_EMPTY : 0;
+    if (address == UART_BASE + UART_LINE_STATUS) {
+        host_time += host_uart_ticks;
+        return host_uart_reads ? UART_EMPTY : 0;
+    }
     return address == PLIC_BASE + PLIC_CLAIM ? claim() : 0;
 }
 

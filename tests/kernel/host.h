@@ -33,6 +33,7 @@ extern uint64_t host_time, host_timer, host_satp;
 extern char host_uart[1 << 17];
 extern uint32_t host_uart_bytes;
 extern bool host_uart_reads;   /* false: the host has stopped reading */
+extern uint64_t host_uart_ticks; /* time that passes with each look at the device */
 extern bool host_uart_asks;    /* it interrupts when it can take more */
 
 void boot(void);               /* everything built, loaded and ready */

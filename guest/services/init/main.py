@@ -1,14 +1,18 @@
-# init: starts every other process from the highest rank down, each after the READY answer of the one before, then watches
-# over them and closes the phases of the run. Root of the system: its own death ends it. Decides nothing about access.
+# init: starts every other process from the highest rank down, each after the READY answer of the one before, then watches over
+# them, hands out routes and closes the phases of the run. Root of the system: its own death ends it. Decides nothing about
+# access: policyd does, about whoever asked.
 
 import struct
 
 import caps
 import client
 import contract
+import gate
 import kernel
+import routes
 import server
 import supervision
+import trail
 from wire import Refuse
 
 _PHASES = contract.PHASES.split()
@@ -20,6 +24,7 @@ class System:
         self.bringing_up = True
         self.complete = True  # no process has been given up
         self.phase = contract.PHASE_BRING_UP  # the one that is open
+        self.decided = 0  # decisions up to the end of the phase before
 
     # Start all; the latch closes once those above init are up, and before anything below init runs.
     def bring_up(self):
@@ -29,16 +34,18 @@ class System:
         if self.complete:
             kernel.console(contract.MARK_INIT_READY)
         kernel.system(caps.SYSTEM, contract.SYSTEM_CLOSE_BRING_UP)
+        trail.event(contract.AUDIT_KIND_LATCH, 0, caps.INDEX)
         self.bringing_up = False
-        self.close_phase()
+        self.close_phase(trail.decisions())
         for child in self.children:
             if not child.ready:
                 kernel.supervise(child.handle, contract.SUP_RESUME)
 
-    # Print the line that ends the open phase; end the run when that was its last one.
-    def close_phase(self):
-        # No decider is in this system yet, hence no decision to count.
-        kernel.console(contract.LINE_PHASE + _PHASES[self.phase] + contract.LINE_DECISIONS + "0")
+    # Print the line that ends the open phase, with the number of decisions it had; end the run when that was its last one.
+    def close_phase(self, decisions):
+        count = contract.LINE_UNKNOWN if decisions is None else str(decisions - self.decided)
+        self.decided = decisions or self.decided
+        kernel.console(contract.LINE_PHASE + _PHASES[self.phase] + contract.LINE_DECISIONS + count)
         last = self.phase == min(kernel.system(caps.SYSTEM, contract.SYSTEM_PHASE), len(_PHASES) - 1)
         self.phase += 1
         if last and not kernel.system(caps.SYSTEM, contract.SYSTEM_FLAGS) & contract.FLAG_KEEP:
@@ -64,7 +71,9 @@ class System:
             action, code = supervision.after(child, fault, value, self.bringing_up, self._proves())
             if action == supervision.RESTART:
                 kernel.supervise(child.handle, contract.SUP_RESTART)
-                if not child.ready or _answers_ready(child):
+                ready = not child.ready or _answers_ready(child)
+                trail.event(contract.AUDIT_KIND_RESTART, fault, child.index)
+                if ready:
                     return
                 continue
             child.over = True
@@ -73,6 +82,10 @@ class System:
                 self.complete = False
             if action == supervision.END:
                 _shut_down(code)
+
+    # Whether a service has been given up.
+    def gone(self, name):
+        return any(child.over and child.name.encode() == name for child in self.children)
 
     def _proves(self):
         return any(child.proves() for child in self.children)
@@ -93,17 +106,38 @@ def _answers_ready(child):
 
 # The kernel drains the console and does not come back.
 def _shut_down(code):
+    trail.close()
     kernel.system(caps.SYSTEM, contract.SYSTEM_SHUTDOWN, code)
 
 
 def on_phase_done(phase):
+    gate.require(contract.ACTION_RUN_PHASE)
     status = supervision.closing(phase, _system.phase, len(_PHASES))
+    decisions = trail.decisions()
+    if status == contract.STATUS_OK and decisions is None:
+        status = contract.STATUS_UNAVAILABLE
     if status != contract.STATUS_OK:
         raise Refuse(status)
-    _system.close_phase()
+    _system.close_phase(decisions)
+
+
+def on_route_get(name):
+    return routes.give(bytes(name), _system.gone)
+
+
+def on_shutdown():
+    gate.require(contract.ACTION_SYSTEM_SHUTDOWN)
+    _shut_down(contract.EXIT_OK)
+
+
+def on_reboot():
+    gate.require(contract.ACTION_SYSTEM_SHUTDOWN)
+    trail.close()
+    kernel.system(caps.SYSTEM, contract.SYSTEM_REBOOT)
 
 
 def on_ps(index):
+    gate.require(contract.ACTION_SYSTEM_STATS)
     try:
         status = kernel.process(caps.SYSTEM, index)
     except kernel.Error:
@@ -114,6 +148,9 @@ def on_ps(index):
 HANDLERS = {
     contract.OP_INIT_PHASE_DONE: (on_phase_done, contract.REQUEST_INIT_PHASE_DONE, contract.BADGE_FACET_ANY),
     contract.OP_INIT_PS: (on_ps, contract.REQUEST_INIT_PS, contract.BADGE_FACET_ANY),
+    contract.OP_INIT_ROUTE_GET: (on_route_get, contract.REQUEST_INIT_ROUTE_GET, contract.BADGE_FACET_ANY),
+    contract.OP_INIT_SHUTDOWN: (on_shutdown, contract.REQUEST_INIT_SHUTDOWN, contract.BADGE_FACET_ANY),
+    contract.OP_INIT_REBOOT: (on_reboot, contract.REQUEST_INIT_REBOOT, contract.BADGE_FACET_ANY),
 }
 
 _system = System()

@@ -6,6 +6,7 @@ import struct
 import caps
 import contract
 import crypto
+import gate
 import kernel
 import log
 import server
@@ -69,6 +70,7 @@ class Source:
 
 
 def on_get_entropy(count):
+    gate.require(contract.ACTION_RNG_ENTROPY)
     if count == 0:
         raise Refuse(contract.STATUS_MALFORMED)
     if count > contract.LIMIT_ENTROPY_BYTES:
@@ -80,6 +82,7 @@ def on_get_entropy(count):
 
 
 def on_stats():
+    gate.require(contract.ACTION_RNG_ENTROPY)
     rng = _source.rng
     return struct.pack(contract.REPLY_RNGD_STATS, _source.requests, rng.taken, _source.served, rng.short)
 

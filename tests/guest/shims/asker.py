@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass, replace
 from itertools import count
 
+from nexus.contract.load import constant_name
 from nexus.recipe.model import service_id
 from shims.kernel import Kernel
 from shims.machine import Machine
@@ -65,7 +66,15 @@ class Asker:
         return cls(machine, name)
 
     def handle(self, cap: str) -> int:
-        return self.machine.handle(self.name, cap)
+        """Of a boot capability; or of any route by such a name ("LOGD_QUERY"), as if init had given it."""
+        if cap in [known.name for known in self.machine.process(self.name).row.capabilities]:
+            return self.machine.handle(self.name, cap)
+        for owner in self.machine.owners.values():
+            facets = self.machine.loaded_contract.table(f"facet.{owner.name.replace('-', '_')}")
+            for facet, number in {"": 0, **facets}.items():
+                if constant_name(owner.name, facet) == cap:
+                    return self.given(owner.name, number)
+        raise AssertionError(f"{self.name} has no {cap}")
 
     def given(self, server: str, facet: int = 0, holder: str | None = None) -> int:
         """A capability that no recipe gave: to this server, with a badge for that facet and holder."""

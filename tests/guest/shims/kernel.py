@@ -104,6 +104,9 @@ class Kernel:
     def subject(self) -> int:
         return -1 if self._stated.subject is None else self._stated.subject.index
 
+    def subject_kind(self) -> int:
+        return -1 if self._stated.subject is None else self._stated.subject.kind
+
     def subject_id(self) -> int:
         return 0 if self._stated.subject is None else self._stated.subject.service_id
 

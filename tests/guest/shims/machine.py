@@ -16,7 +16,7 @@ from typing import Any
 
 from nexus.contract.load import Contract
 from nexus.recipe.model import PAGE, System
-from shims import image, micropython
+from shims import image, micropython, vault
 from shims.crypto import Crypto
 from shims.device import Device
 from shims.frame import Frame
@@ -212,6 +212,8 @@ class Machine(Messages):
         given = {"kernel": kernel, "crypto": Crypto(memory, self.contract), "contract": self.contract}
         given["frame"] = Frame(kernel, self.contract)
         sources = image.generated(self.system_row, process.row, self.loaded_contract, self.policy)
+        if process.row.native == vault.FOLDER:
+            sources["main"], given["hostkey"] = vault.SOURCE, vault.hostkey()
         if process.name in self.sources:
             sources["main"] = self.sources[process.name]
         return Loader(roots, {**generated, **given}, sources)

@@ -1,0 +1,148 @@
+# policyd: the only one that decides. Every question is about whom the kernel says it is about: the sender, or the one on whose
+# behalf the sender serves. Order: decide, record, answer; what can't be recorded is refused. Never says why it refused.
+
+import gc
+import struct
+
+import caps
+import client
+import contract
+import frame
+import kernel
+import nexus_sel
+import server
+from lines import Lines
+from record import Record
+from tally import Tally
+from wire import Refuse, Unreachable
+
+_APP_MASK = (1 << contract.POLICY_LIMIT_ACTIONS) - 1
+_SERVICE_MASK = -1
+
+rules, names, subjects, open_gates = nexus_sel.load(kernel.policy(caps.POLICY_BYTES, "H"))
+_record = Record()
+_lines = Lines(caps.SUBJECTS)
+
+
+# Place of the subject and of the asker in the table, and the subject's mask, all by the kernel's word; noted in the record.
+def _who():
+    sender = nexus_sel.subject(subjects, kernel.kind(), kernel.sender(), kernel.sender_id())
+    index = kernel.subject()
+    if index < 0:
+        _record.about(kernel.sender(), kernel.kind(), kernel.sender_id())
+        return contract.POLICY_TABLE_SELF, sender, _mask(kernel.kind(), kernel.sender_mask())
+    kind = kernel.subject_kind()
+    _record.about(index, kind, kernel.subject_id(), kernel.sender(), kernel.kind(), kernel.sender_id())
+    return sender, nexus_sel.subject(subjects, kind, index, kernel.subject_id()), _mask(kind, kernel.subject_mask())
+
+
+def _mask(kind, stated):
+    return stated & _APP_MASK if kind == contract.KIND_APP else _SERVICE_MASK
+
+
+# The latch is the kernel's; asked each time, so that closing it needs no message that could be missed.
+def _gates():
+    return open_gates | contract.GATE_BRING_UP if kernel.bring_up() else open_gates
+
+
+# One question: come back if the answer is yes. Nothing here depends on the verdict but what is written down.
+def _decide(op, action, name):
+    if len(name) > contract.POLICY_LIMIT_NAME_BYTES:
+        on_malformed()
+        raise Refuse(contract.STATUS_MALFORMED)
+    asker, subject, mask = _who()
+    said = nexus_sel.decide(rules, asker, subject, mask, action, nexus_sel.target(names, name), _gates())
+    allowed = said > 0
+    verdict = contract.AUDIT_VERDICT_ALLOW if allowed else contract.AUDIT_VERDICT_DENY
+    _record.question(verdict, op, nexus_sel.reason(said), action, nexus_sel.rule(said), frame.nonce(), name)
+    if not (_keep(action, allowed) and allowed):
+        raise Refuse(contract.STATUS_DENIED)
+
+
+# Whether the decision is on record, in logd's trail or, if logd does not take it in time, on the console.
+def _keep(action, allowed):
+    recorded = _to_logd()
+    if not recorded and not _lines.fallback(_record.bytes):
+        return False
+    _tally.count(allowed, not recorded)
+    _lines.decision(allowed, _record.subject_index, action)
+    frame.wake_at(kernel.time() + contract.LIMIT_DECISION_LINE_TICKS)
+    return True
+
+
+def _to_logd():
+    until = client.deadline(contract.EDGE_DEADLINE_LOGD_POLICYD)
+    try:
+        client.call(caps.LOGD_DECISION, contract.OP_LOGD_DECISION, _record.bytes, until)
+    except Refuse as refusal:
+        _tally.unsure = _tally.unsure or isinstance(refusal, Unreachable)
+        return False
+    return True
+
+
+def on_check(action, target):
+    _decide(contract.OP_POLICYD_CHECK, action, bytes(target))
+
+
+def on_route(name):
+    _decide(contract.OP_POLICYD_ROUTE, contract.ACTION_ROUTE, bytes(name))
+
+
+def on_exec(bundle):
+    _decide(contract.OP_POLICYD_EXEC, contract.ACTION_PROC_EXEC, bytes(bundle))
+
+
+def on_stats():
+    _lines.flush()
+    if _tally.unsure:
+        _settle()
+    return struct.pack(contract.REPLY_POLICYD_STATS, *_tally.numbers())
+
+
+# A question that is none counts as a refusal, and is written down like one; the server answers it.
+def on_malformed():
+    _who()
+    _record.question(contract.AUDIT_VERDICT_MALFORMED, frame.op(), 0, 0, 0, frame.nonce(), b"")
+    _keep(0, False)
+
+
+# The answer to the last decision reached nobody, so the trail must not claim that it took effect.
+def on_gone():
+    if _record.undelivered() and not _to_logd():
+        _lines.fallback(_record.bytes)
+
+
+# Nobody has asked for a while: print what was decided, and tidy up where no asker pays for it.
+def on_wake():
+    frame.wake_at(0)
+    _lines.flush()
+    gc.collect()
+
+
+HANDLERS = {
+    contract.OP_POLICYD_CHECK: (on_check, contract.REQUEST_POLICYD_CHECK, contract.BADGE_FACET_ANY),
+    contract.OP_POLICYD_ROUTE: (on_route, contract.REQUEST_POLICYD_ROUTE, contract.BADGE_FACET_ANY),
+    contract.OP_POLICYD_EXEC: (on_exec, contract.REQUEST_POLICYD_EXEC, contract.BADGE_FACET_ANY),
+    contract.OP_POLICYD_STATS: (on_stats, contract.REQUEST_POLICYD_STATS, contract.FACET_POLICYD_STATS),
+}
+
+
+# How many decisions the trail holds. Without an answer there is nothing true to go on from.
+def _in_trail():
+    until = client.deadline(contract.EDGE_DEADLINE_LOGD_POLICYD)
+    return client.ask(caps.LOGD_HEAD, contract.OP_LOGD_HEAD, b"", contract.REPLY_LOGD_HEAD, until)[1]
+
+
+# A logd that was dead or late may have taken a record all the same; once it answers, its own count tells.
+def _settle():
+    try:
+        _tally.resume(_in_trail())
+    except Refuse:
+        return
+
+
+try:
+    _tally = Tally(kernel.kept(caps.KEPT_BYTES, "Q"), _in_trail())
+except Refuse:
+    kernel.exit(contract.LEAVE_FAILED)
+server.serve(HANDLERS, contract.MARK_POLICYD_READY, on_wake=on_wake, on_malformed=on_malformed, on_gone=on_gone)
