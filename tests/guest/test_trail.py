@@ -437,11 +437,10 @@ def read(guest: Guest, since: int = 0, rings: Any = None, own: Any = None) -> li
     """All pages, as a reader gets them."""
     found: list[Record] = []
     while True:
-        target = bytearray(3 * FORM.bytes + 5)
-        count, following = guest.pages.copy(guest.trail, since, rings or range(CLASSES), own, memoryview(target), 5)
-        assert count <= 3
-        found += [FORM.parse(bytes(target[5 + 128 * turn : 133 + 128 * turn])) for turn in range(count)]
-        if count == 0 and following <= since:
+        following, page = guest.page(since, rings or range(CLASSES), own)
+        assert len(page) <= 3
+        found += [FORM.parse(data) for data in page]
+        if not page and following <= since:
             return found
         assert following > since
         since = following
@@ -476,8 +475,7 @@ def test_an_answer_looks_at_a_bounded_number_of_records(make: Make, contract: Si
     fill(guest, 300, who=4)
     guest.append(draft(3))
     own = (draft(3)[24:32], draft(3)[40:42])
-    target = memoryview(bytearray(400))
-    assert guest.pages.copy(guest.trail, 0, (6, 7), own, target, 0) == (0, contract.LIMIT_AUDIT_CHECKED + 1)
+    assert guest.page(0, (6, 7), own) == (contract.LIMIT_AUDIT_CHECKED + 1, [])
     assert len(read(guest, 0, (6, 7), own)) == 1
 
 
@@ -492,5 +490,5 @@ def test_finding_a_page_looks_at_few_slots(make: Make) -> None:
             return int(longs[key])
 
     guest.trail.longs = Watched()
-    guest.pages.copy(guest.trail, 500, range(CLASSES), None, memoryview(bytearray(400)), 0)
+    guest.page(500, range(CLASSES), None)
     assert len(seen) < 30

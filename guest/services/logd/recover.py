@@ -32,7 +32,8 @@ def recover(trail):
             raise Broken()
         known += trail.length[ring]
         if trail.length[ring]:
-            trail.seq = max(trail.seq, trail.seq_of(ring, trail.length[ring] - 1))
+            trail.newest[ring] = trail.slot(ring, trail.length[ring] - 1)
+            trail.seq = max(trail.seq, _seq(trail, trail.newest[ring]))
     # Each number that was ever given is that of a record here or of a dropped one.
     if known != trail.seq and known < _MOST:
         raise Broken()
@@ -72,17 +73,21 @@ def _scan_filled(trail, ring):
 def _run(trail, ring, slot, end):
     octets, words, longs = trail.octets, trail.words, trail.longs
     begin = slot
+    at, number, word = slot * contract.AUDIT_RECORD_BYTES, slot * _LONGS + _SEQ, slot * _WORDS + _COUNT
     seq = decisions = 0
     while slot < end:
-        kind = octets[slot * contract.AUDIT_RECORD_BYTES]
-        if kind == 0 or longs[slot * _LONGS + _SEQ] <= seq:
+        kind = octets[at]
+        if kind == 0 or longs[number] <= seq:
             break
         if kind == contract.AUDIT_KIND_DECISION:
-            decisions += words[slot * _WORDS + _COUNT]
+            decisions += words[word]
         elif kind == contract.AUDIT_KIND_GAP or kind > contract.AUDIT_KIND_LATCH:
             raise Broken()
-        seq = longs[slot * _LONGS + _SEQ]
+        seq = longs[number]
         slot += 1
+        at += contract.AUDIT_RECORD_BYTES
+        number += _LONGS
+        word += _WORDS
     trail.length[ring] += slot - begin
     trail.decisions += decisions
     return slot
@@ -105,7 +110,7 @@ def _finish_drop(trail, ring, gap):
     if trail.hash(oldest) != _previous(trail, trail.slot(ring, 1)):
         raise Broken()
     trail.decisions -= trail.decisions_in(oldest)
-    trail.settle(ring)
+    trail.settle(ring, oldest)
 
 
 # Whether the newest records of all classes are in theirs, and each holds the hash of the one before it.

@@ -8,9 +8,10 @@ from micropython import const
 # A record as 4-byte and as 8-byte numbers, and where its fields are then.
 _WORDS = const(contract.AUDIT_RECORD_BYTES // 4)
 _LONGS = const(contract.AUDIT_RECORD_BYTES // 8)
+_COUNTS = const(contract.AUDIT_AT_COUNT // 8)  # count, and dropped in its upper half
 _COUNT = const(contract.AUDIT_AT_COUNT // 4)
-_DROPPED = const(contract.AUDIT_AT_DROPPED // 4)
-_PLAN = const(contract.AUDIT_AT_VIA // 4)  # of a gap: count and dropped as they are to be
+_PLANS = const(contract.AUDIT_AT_VIA // 8)  # of a gap: count and dropped as they are to be
+_PLAN = const(contract.AUDIT_AT_VIA // 4)
 _SEQ = const(contract.AUDIT_AT_SEQ // 8)
 _TIME = const(contract.AUDIT_AT_TIME // 8)
 _LAST = const(contract.AUDIT_AT_LAST // 8)
@@ -33,37 +34,46 @@ class Trail:
         self.room = slots // self.classes  # slots of a class; the first is for its gap record
         self.first = [0] * self.classes  # place of a ring's oldest record
         self.length = [0] * self.classes
+        self.newest = [0] * self.classes  # slot of a ring's newest record, 0 for none
         self.seq = 0  # of the newest record of all
         self.decisions = 0  # counts of all decisions and of what the gaps say of them
 
     # Keep one record, of which `draft` has the bytes before the hash; numbers and times are filled in here.
     def append(self, draft, now):
-        ring = self.ring_of(draft)
-        length = self.length[ring]
-        newest = self.slot(ring, length - 1)
-        if length and self._count_again(newest, draft):
-            return
-        if length == self.room - 1:
-            self._drop(ring)
-            length -= 1
-        slot = self.slot(ring, length)
-        at = slot * contract.AUDIT_RECORD_BYTES
         octets = self.octets
+        ring = self.ring_of(draft)
+        newest = self.newest[ring]
+        before = newest * contract.AUDIT_RECORD_BYTES
+        # A byte that mostly differs comes first: slices cost more.
+        if (
+            newest
+            and octets[before + contract.AUDIT_AT_ACTION] == draft[contract.AUDIT_AT_ACTION]
+            and self._count_again(newest, draft)
+        ):
+            return
+        slot = newest + 1 if newest else ring * self.room + 1
+        if slot == (ring + 1) * self.room:
+            slot = ring * self.room + 1
+        at = slot * contract.AUDIT_RECORD_BYTES
         if octets[at]:
-            raise Broken()
-        octets[at + 1 : at + contract.AUDIT_AT_PREVIOUS] = draft[1 : contract.AUDIT_AT_PREVIOUS]
+            self._drop(ring, slot)
+        # A view of the record alone: into one of the whole store, the interpreter would move all that comes after.
+        record = octets[at : at + contract.AUDIT_RECORD_BYTES]
+        record[1 : contract.AUDIT_AT_PREVIOUS] = draft[1 : contract.AUDIT_AT_PREVIOUS]
+        seq = self.seq + 1
+        longs = self.longs
         number = slot * _LONGS
-        self.longs[number + _SEQ] = self.seq + 1
-        self.longs[number + _TIME] = now
-        self.longs[number + _LAST] = 0
-        self.words[slot * _WORDS + _COUNT] = 1
-        self.words[slot * _WORDS + _DROPPED] = 0
-        octets[at + contract.AUDIT_AT_PREVIOUS : at + contract.AUDIT_RECORD_BYTES] = (
-            self.hash(newest) if length else _NO_HASH
+        longs[number + _SEQ] = seq
+        longs[number + _TIME] = now
+        longs[number + _COUNTS] = 1
+        longs[number + _LAST] = 0
+        record[contract.AUDIT_AT_PREVIOUS :] = (
+            self.sha256(octets[before : before + contract.AUDIT_RECORD_BYTES]) if newest else _NO_HASH
         )
         octets[at] = draft[0]
-        self.seq += 1
-        self.length[ring] = length + 1
+        self.seq = seq
+        self.newest[ring] = slot
+        self.length[ring] += 1
         if draft[0] == contract.AUDIT_KIND_DECISION:
             self.decisions += 1
 
@@ -104,57 +114,53 @@ class Trail:
     # Whether the newest record of a class is this same decision, which is then counted there.
     def _count_again(self, slot, draft):
         at = slot * contract.AUDIT_RECORD_BYTES
-        octets = self.octets
-        if draft[0] != contract.AUDIT_KIND_DECISION or octets[at] != contract.AUDIT_KIND_DECISION:
-            return False
-        # One byte that mostly differs, before slices are made.
-        if octets[at + contract.AUDIT_AT_ACTION] != draft[contract.AUDIT_AT_ACTION]:
-            return False
+        record = self.octets[at : at + contract.AUDIT_RECORD_BYTES]
         if (
-            octets[at + 1 : at + contract.AUDIT_AT_SEQ] != draft[1 : contract.AUDIT_AT_SEQ]
-            or octets[at + contract.AUDIT_AT_TARGET : at + contract.AUDIT_AT_PREVIOUS]
+            record[: contract.AUDIT_AT_SEQ] != draft[: contract.AUDIT_AT_SEQ]
+            or record[contract.AUDIT_AT_TARGET : contract.AUDIT_AT_PREVIOUS]
             != draft[contract.AUDIT_AT_TARGET : contract.AUDIT_AT_PREVIOUS]
-            or octets[at + contract.AUDIT_AT_SUBJECT : at + contract.AUDIT_AT_NONCE]
+            or record[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_NONCE]
             != draft[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_NONCE]
         ):
             return False
         count = self.words[slot * _WORDS + _COUNT]
-        if count == _MOST:
+        if draft[0] != contract.AUDIT_KIND_DECISION or count == _MOST:
             return False
         self.words[slot * _WORDS + _COUNT] = count + 1
         self.decisions += 1
         return True
 
-    # Move the oldest record of a full ring into its gap record. Once the gap names it as the last one dropped, it is: what is then
-    # left to do is settle(), which can be done any number of times.
-    def _drop(self, ring):
-        gap, oldest = ring * self.room, self.slot(ring, 0)
+    # Move the oldest record of a full ring, which lies where the next one is to be, into the gap record. Once the gap names it as
+    # the last one dropped, it is: what is then left to do is settle(), which can be done any number of times.
+    def _drop(self, ring, oldest):
+        if self.length[ring] != self.room - 1:
+            raise Broken()
         words, longs = self.words, self.longs
+        gap = ring * self.room
+        last, counts = gap * _LONGS + _LAST, gap * _WORDS + _COUNT
+        seq = longs[oldest * _LONGS + _SEQ]
         count = self.decisions_in(oldest)
         if not self.octets[gap * contract.AUDIT_RECORD_BYTES]:
             self._open_gap(gap, oldest, count)
-        elif longs[gap * _LONGS + _LAST] != longs[oldest * _LONGS + _SEQ]:
-            total = words[gap * _WORDS + _COUNT] + count
-            if total > _MOST:
-                self.decisions -= total - _MOST
-                total = _MOST
-            words[gap * _WORDS + _PLAN] = total
-            words[gap * _WORDS + _PLAN + 1] = min(words[gap * _WORDS + _DROPPED] + 1, _MOST)
-            longs[gap * _LONGS + _LAST] = longs[oldest * _LONGS + _SEQ]
-        self.settle(ring)
+        elif longs[last] != seq:
+            count += words[counts]
+            if count > _MOST:
+                self.decisions -= count - _MOST
+                count = _MOST
+            words[gap * _WORDS + _PLAN] = count
+            words[gap * _WORDS + _PLAN + 1] = min(words[counts + 1] + 1, _MOST)
+            longs[last] = seq
+        self.settle(ring, oldest)
 
-    # What is said of whom in the class's records, if that is one process.
+    # A gap record says who its class is about, if that is one process.
     def _open_gap(self, gap, oldest, count):
-        octets = self.octets
-        at, source = gap * contract.AUDIT_RECORD_BYTES, oldest * contract.AUDIT_RECORD_BYTES
-        octets[at + 1 : at + contract.AUDIT_RECORD_BYTES] = bytes(contract.AUDIT_RECORD_BYTES - 1)
+        record, dropped = self.record(gap), self.record(oldest)
+        record[1:] = bytes(contract.AUDIT_RECORD_BYTES - 1)
         index = contract.AUDIT_APP | contract.AUDIT_NOBODY
         if gap < 2 * self.processes * self.room:
-            index = (
-                octets[source + contract.AUDIT_AT_SUBJECT_IX] | octets[source + contract.AUDIT_AT_SUBJECT_IX + 1] << 8
-            )
-            octets[at + contract.AUDIT_AT_SUBJECT : at + contract.AUDIT_AT_VIA] = octets[
-                source + contract.AUDIT_AT_SUBJECT : source + contract.AUDIT_AT_VIA
+            index = dropped[contract.AUDIT_AT_SUBJECT_IX] | dropped[contract.AUDIT_AT_SUBJECT_IX + 1] << 8
+            record[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_VIA] = dropped[
+                contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_VIA
             ]
         self.words[gap * _WORDS + contract.AUDIT_AT_SUBJECT_IX // 4] = index | contract.AUDIT_NOBODY << 16
         self.words[gap * _WORDS + _PLAN] = count
@@ -162,20 +168,18 @@ class Trail:
         for field in (_SEQ, _TIME):
             self.longs[gap * _LONGS + field] = self.longs[oldest * _LONGS + field]
         self.longs[gap * _LONGS + _LAST] = self.longs[oldest * _LONGS + _SEQ]
-        octets[at] = contract.AUDIT_KIND_GAP
+        record[0] = contract.AUDIT_KIND_GAP
 
     # Finish a drop: the gap takes over the numbers and the hash of the record dropped, then its slot is free.
-    def settle(self, ring):
-        gap = ring * self.room
-        after = self.slot(ring, 1) * contract.AUDIT_RECORD_BYTES
-        at = gap * contract.AUDIT_RECORD_BYTES
-        self.octets[at + contract.AUDIT_AT_PREVIOUS : at + contract.AUDIT_RECORD_BYTES] = self.octets[
-            after + contract.AUDIT_AT_PREVIOUS : after + contract.AUDIT_RECORD_BYTES
-        ]
-        self.words[gap * _WORDS + _COUNT] = self.words[gap * _WORDS + _PLAN]
-        self.words[gap * _WORDS + _DROPPED] = self.words[gap * _WORDS + _PLAN + 1]
-        self.octets[self.slot(ring, 0) * contract.AUDIT_RECORD_BYTES] = 0
-        self.first[ring] = (self.first[ring] + 1) % (self.room - 1)
+    def settle(self, ring, oldest):
+        octets, longs, ring_slots = self.octets, self.longs, self.room - 1
+        gap, first = ring * self.room, (self.first[ring] + 1) % ring_slots
+        to = gap * contract.AUDIT_RECORD_BYTES + contract.AUDIT_AT_PREVIOUS
+        after = (gap + 1 + first) * contract.AUDIT_RECORD_BYTES + contract.AUDIT_AT_PREVIOUS
+        octets[to : to + contract.AUDIT_HASH_BYTES][:] = octets[after : after + contract.AUDIT_HASH_BYTES]
+        longs[gap * _LONGS + _COUNTS] = longs[gap * _LONGS + _PLANS]
+        octets[oldest * contract.AUDIT_RECORD_BYTES] = 0
+        self.first[ring] = first
         self.length[ring] -= 1
 
     def decisions_in(self, slot):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,26 +54,54 @@ class Memory:
 
 
 class Items:
-    """The memory as numbers of one size, as kernel.kept gives it. A slice is written byte by byte: any of them may be the last."""
+    """The memory as numbers of one size, as kernel.kept gives it."""
 
     def __init__(self, memory: Memory, size: int) -> None:
         self.memory, self.size = memory, size
 
     def __getitem__(self, key: int | slice) -> Any:
         if isinstance(key, slice):
-            return memoryview(bytes(self.memory.data[key]))
+            assert self.size == 1 and 0 <= key.start <= key.stop <= len(self.memory.data)
+            return Slice(self.memory, key.start, key.stop - key.start)
         assert 0 <= key < len(self.memory.data) // self.size
         return int.from_bytes(self.memory.data[key * self.size : (key + 1) * self.size], "little")
 
+    def __setitem__(self, key: int, value: int) -> None:
+        assert 0 <= key < len(self.memory.data) // self.size
+        self.memory.store(key * self.size, value.to_bytes(self.size, "little"))
+
+
+class Slice:
+    """Part of the memory, of one record at most. What is assigned to a slice is written byte by byte: any of them may be the last."""
+
+    def __init__(self, memory: Memory, start: int, size: int) -> None:
+        assert size <= FORM.bytes
+        self.memory, self.start, self.size = memory, start, size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.memory.data[self.start : self.start + self.size])
+
+    def __eq__(self, other: object) -> bool:
+        assert isinstance(other, bytes | memoryview | Slice)
+        return bytes(self) == bytes(other)
+
+    def __getitem__(self, key: int | slice) -> Any:
+        if isinstance(key, slice):
+            start, stop, _ = key.indices(self.size)
+            return Slice(self.memory, self.start + start, stop - start)
+        return bytes(self)[key]
+
     def __setitem__(self, key: int | slice, value: Any) -> None:
         if isinstance(key, int):
-            assert 0 <= key < len(self.memory.data) // self.size
-            self.memory.store(key * self.size, value.to_bytes(self.size, "little"))
+            self.memory.store(range(self.start, self.start + self.size)[key], bytes([value]))
             return
-        start, stop = key.start, key.stop
-        assert self.size == 1 and 0 <= start <= stop <= len(self.memory.data) and stop - start == len(value)
+        start, stop, _ = key.indices(self.size)
+        assert stop - start == len(value)
         for place, byte in enumerate(bytes(value)):
-            self.memory.store(start + place, bytes([byte]))
+            self.memory.store(self.start + start + place, bytes([byte]))
 
 
 def draft(
@@ -105,7 +134,9 @@ class Guest:
     def start(self) -> None:
         """As audit.py does it; raises the module's Broken."""
         views = [Items(self.memory, size) for size in (1, 4, 8)]
-        self.trail = self.trail_module.Trail(views, lambda data: hashlib.sha256(data).digest(), len(NAMES), self.slots)
+        self.trail = self.trail_module.Trail(
+            views, lambda data: hashlib.sha256(bytes(data)).digest(), len(NAMES), self.slots
+        )
         self.recover_module.recover(self.trail)
 
     @property
@@ -116,6 +147,14 @@ class Guest:
     def append(self, data: bytes) -> None:
         self.now += 10
         self.trail.append(memoryview(data), self.now)
+
+    def page(self, since: int, rings: Sequence[int], own: Any) -> tuple[int, list[bytes]]:
+        """Seq to ask for next, and the records of one answer."""
+        target = bytearray(5 + 3 * FORM.bytes)
+        counted, self.trail.octets = self.trail.octets, memoryview(self.memory.data)
+        count, following = self.pages.copy(self.trail, since, rings, own, memoryview(target), 5)
+        self.trail.octets = counted
+        return following, [bytes(target[5 + FORM.bytes * turn :][: FORM.bytes]) for turn in range(count)]
 
     def image(self) -> Trail:
         """What the host sees."""
