@@ -68,16 +68,26 @@ static void dispatch(struct process *p, uint64_t cause) {
     }
 }
 
-/* Sleep lies inside an entry, but keeps nobody waiting. */
-void trap_slept(uint64_t count) { entered += count; }
+static void path_begins(void) {
+    if (counting) entered = arch_instructions();
+}
+
+static void path_ends(uint64_t slept) {
+    if (!counting) return;
+    uint64_t path = arch_instructions() - slept - entered;
+    if (path > longest_path) longest_path = path;
+}
+
+/* Sleep lies inside an entry, but keeps nobody waiting: whatever is pending ends it and is looked at next, as an entry would. */
+void trap_slept(uint64_t count) {
+    path_ends(count);
+    path_begins();
+}
 
 struct trap_frame *trap_handle(struct trap_frame *frame) {
-    if (counting) entered = arch_instructions();
+    path_begins();
     dispatch((struct process *)frame, CSR_READ(mcause));
     sched_run();
-    if (counting) {
-        uint64_t path = arch_instructions() - entered;
-        if (path > longest_path) longest_path = path;
-    }
+    path_ends(0);
     return &current->frame;
 }
