@@ -128,7 +128,6 @@ class Ladder:
     _decisions: int = 0
     _end_code: int | None = None
     _previous: Line | None = None
-    _begun: str = ""  # of a boot line that is not whole yet
     _last: str = ""
     _pending: Failure | None = None
 
@@ -150,7 +149,7 @@ class Ladder:
 
     def expected(self) -> str:
         """What must come next, in words of the console."""
-        if self._lines == 0 or self._begun:
+        if self._lines == 0:
             return f"kernel: boot run={self.plan.nonce} ..."
         row = self._next()
         if row is not None and row.phase == self.phase:
@@ -257,7 +256,7 @@ class Ladder:
         line = grammar.parse(seen, self.plan.labels)
         if isinstance(line, Malformed):
             return self._fail("malformed", line.why)
-        if self._lines == 0 or self._begun:
+        if self._lines == 0:
             return self._boot(line)
         if line.continued:
             return self._continued(line)
@@ -265,13 +264,8 @@ class Ladder:
         return self._said(line, round(seen.at * 1000))
 
     def _boot(self, line: Line) -> Failure | None:
-        """The first line binds the console to this launch, this contract and this policy; with a policy's digest it goes on."""
-        goes_on = line.label == grammar.KERNEL and line.continued == bool(self._begun)
-        text = self._begun + line.text
-        said = grammar.BOOT.fullmatch(text) if goes_on else None
-        self._begun = text if goes_on and said is None and len(line.text) >= self.plan.line_bytes else ""
-        if self._begun:
-            return None
+        """The first line binds the console to this launch, this contract and this policy."""
+        said = grammar.BOOT.fullmatch(line.text) if line.label == grammar.KERNEL and not line.continued else None
         if said is None:
             return self._fail("boot", "the first line is not the kernel's boot line")
         plan = self.plan

@@ -77,16 +77,13 @@ class Rehearsal:
         words = self.contract.table("line")
         return f"{INIT}: {words['phase']}{phase}{words['decisions']}{count}"
 
-    def boot(self, plan: Plan) -> list[str]:
-        """The first line, as long as one may be, and what goes on."""
-        text = f"boot run={plan.nonce} contract={plan.contract} policy={plan.policy}"
-        pieces = [text[at : at + plan.line_bytes] for at in range(0, len(text), plan.line_bytes)]
-        return [f"{KERNEL}{'| ' if number else ': '}{piece}" for number, piece in enumerate(pieces)]
+    def boot(self, plan: Plan) -> str:
+        return f"{KERNEL}: boot run={plan.nonce} contract={plan.contract} policy={plan.policy}"
 
     def transcript(self, plan: Plan | None = None) -> list[str]:
         """What a flawless run of that plan prints."""
         plan = plan or self.plan()
-        lines = [*self.boot(plan), "rngd: some remark"]
+        lines = [self.boot(plan), "rngd: some remark"]
         for phase in plan.phases:
             lines += [self.say(row) for row in plan.markers if row.phase == phase]
             lines.append(self.closing(phase))
