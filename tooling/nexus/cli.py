@@ -34,6 +34,7 @@ VERBS = {
     "mutants": Verb("mutants", "Plant known bugs in a copy; the test named for each must fail."),
     "bench": Verb("bench", "Measure the system in exact instruction counts."),
     "policy": Verb("policy", "Check, explain and compare the rules that policyd decides by."),
+    "audit": Verb("audit", "Show, verify and export what was decided and what happened."),
     "doctor": Verb("setup", "Check the tools, sources and limits of this machine."),
 }
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from nexus.audit.record import Form, Record
 from nexus.recipe.model import service_id
 
 HASH = 32
+COUNTED_ON = 64  # so many decisions back
 MOST = 0xFFFF_FFFF  # a gap that counts so many has stopped counting
 
 
@@ -126,6 +127,15 @@ def _start(ring: Sequence[Record | None]) -> int:
     return next((place for place in range(1, len(seqs)) if seqs[place] < seqs[place - 1]), 0)
 
 
+def in_progress(trail: Trail) -> bool:
+    """Whether logd was in the middle of a drop when its memory was taken."""
+    return any(
+        gap.via != gap.count | gap.dropped << 32 or any(row.seq == gap.last for row in chain.records[:1])
+        for chain in trail.chains
+        if (gap := chain.gap) is not None
+    )
+
+
 # ---- the rules -------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +163,35 @@ def verify(trail: Trail) -> list[Finding]:
             _check_record(check, chain, number, row)
     _check_numbers(check)
     return check.findings
+
+
+def check_head(trail: Trail, told: Head, whose: str) -> Finding | None:
+    """Whether the trail has what it had when somebody was told its head, and that head is still to be seen in it."""
+    if told.seq > trail.seq:
+        return Finding("all classes", told.seq, f"{whose} was told when this was the newest number; the end is missing")
+    if trail.head(told.seq if told.seq < trail.seq else None).hash == told.hash:
+        return None
+    if told.seq == trail.seq:
+        return Finding("all classes", told.seq, f"{whose} is of another trail, or an earlier one: its hash is another")
+    return Finding(
+        "all classes", told.seq, f"{whose} can't be seen in it any more: changed, counted on or dropped since"
+    )
+
+
+def counted_on(trail: Trail, told: Head) -> bool:
+    """Whether that head is explained by decisions that the newest record of one class has counted since."""
+    form = trail.form
+    if told.seq != trail.seq:
+        return False
+    for place, chain in enumerate(trail.chains):
+        row = chain.records[-1] if chain.records else None
+        if row is None or row.kind != form.kinds["decision"]:
+            continue
+        for count in range(max(1, row.count - COUNTED_ON), row.count):
+            earlier = replace(chain, records=(*chain.records[:-1], replace(row, count=count)))
+            if replace(trail, chains=(*trail.chains[:place], earlier, *trail.chains[place + 1 :])).head() == told:
+                return True
+    return False
 
 
 def _check_chain(check: _Check, chain: Chain) -> None:
