@@ -16,7 +16,7 @@ import pytest
 from nexus import layout
 from nexus.cli import main
 from nexus.contract.load import Contract
-from nexus.errors import RecipeError
+from nexus.errors import BuildError, RecipeError
 from nexus.image import caps, manifest
 from nexus.image.build import build_image
 from nexus.image.inspect import Finding, forbidden_symbols, inspect_image
@@ -61,9 +61,12 @@ def test_gates_of_the_recipe_are_open_in_the_table(system: System, root: Path, c
 
 def test_root_gets_a_way_to_each_server_that_has_routes(system: System, contract: Contract) -> None:
     names = [cap.name for cap in system.root.capabilities]
-    assert names[-3:] == ["SYSTEM", "ROUTE_LOGD", "ROUTE_RNGD"], "by dense index, once each"
+    servers = {edge.server for process in system.processes for edge in process.routes}
+    assert {"logd", "rngd"} <= servers
+    wanted = [f"ROUTE_{process.name.upper()}" for process in system.processes if process.name in servers]
+    assert names[names.index("SYSTEM") + 1 :] == wanted, "by dense index, once each"
     right = contract.table("right")
-    for cap in system.root.capabilities[-2:]:
+    for cap in system.root.capabilities[-len(wanted) :]:
         owner = system.processes[system.endpoints[cap.object]].name
         assert cap.name == f"ROUTE_{owner.upper()}"
         assert (cap.type, cap.badge, cap.rights) == ("endpoint", 0, right["call"] | right["grant"])
@@ -73,9 +76,9 @@ def test_nobody_else_gets_what_may_be_asked_for(system: System) -> None:
     for process in system.processes:
         if process is not system.root:
             assert not [cap.name for cap in process.capabilities if cap.name.startswith("ROUTE_")]
-    shell = system.process("shell")
-    assert shell.routes
-    assert [cap.name for cap in shell.capabilities] == []
+    asker = system.process("asker")
+    assert asker.routes
+    assert asker.capabilities == ()
 
 
 def test_policy_costs_a_page_table_of_those_who_read_it(system: System, contract: Contract) -> None:
@@ -98,7 +101,10 @@ def test_ready_questions_are_grants_too(system: System, root: Path, contract: Co
     rules = tmp_path / "rules.toml"
     rules.write_text(base.replace('target = "*:ready"', 'target = "logd:ready"'), encoding="utf-8")
     refused = refused_grants(system, load_evaluator(system, contract, root, [rules]))
-    assert [route_name(edge) for edge, _ in refused] == ["rngd:ready"]
+    names = {route_name(edge) for edge, _ in refused}
+    assert "rngd:ready" in names
+    assert "logd:ready" not in names
+    assert all(name.endswith(":ready") for name in names)
 
 
 def test_grant_that_a_rule_denies_is_refused_with_that_rule(
@@ -137,23 +143,27 @@ def caps_of(system: System, process: Process, contract: Contract, names: list[st
 
 def test_sizes_are_those_of_the_row(system: System, contract: Contract) -> None:
     rngd = caps_of(system, system.process("rngd"), contract)
-    assert (rngd["KEPT_BYTES"], rngd["POLICY_BYTES"], rngd["PROCESS_COUNT"]) == (2 * PAGE, 4321, 5)
-    logd = caps_of(system, system.process("logd"), contract)
-    assert (logd["KEPT_BYTES"], logd["POLICY_BYTES"]) == (0, 0)
+    count = len(system.processes)
+    assert (rngd["KEPT_BYTES"], rngd["POLICY_BYTES"], rngd["PROCESS_COUNT"]) == (2 * PAGE, 4321, count)
+    asker = caps_of(system, system.process("asker"), contract)
+    assert (asker["KEPT_BYTES"], asker["POLICY_BYTES"], asker["PROCESS_COUNT"]) == (0, 0, count)
 
 
 def test_subjects_are_the_id_names_by_dense_index(system: System, contract: Contract) -> None:
     known = caps_of(system, system.process("logd"), contract)
-    assert known["SUBJECTS"] == ("init", "logd", "rngd", "shell", "selftest-client")
+    assert known["SUBJECTS"][known["INDEX"]] == "logd"
+    assert known["SUBJECTS"] == tuple(process.id_name for process in system.processes)
 
 
 def test_routes_name_handle_and_facet(system: System, contract: Contract) -> None:
     known = caps_of(system, system.root, contract)
-    assert known["ROUTES"] == {
+    wanted = {
         b"logd:append": (known["ROUTE_LOGD"], contract.number("facet.logd.append")),
         b"logd:query": (known["ROUTE_LOGD"], contract.number("facet.logd.query")),
         b"rngd": (known["ROUTE_RNGD"], contract.number("badge.facet_any")),
     }
+    assert known["ROUTES"].items() >= wanted.items()
+    assert set(known["ROUTES"]) == {route_name(edge).encode() for row in system.processes for edge in row.routes}
     assert "ROUTES" not in caps_of(system, system.process("logd"), contract)
 
 
@@ -192,15 +202,43 @@ def test_boot_grants_of_a_system_without_policy_are_none() -> None:
     assert read_module(grants_module(None))["GRANTS"] == ()
 
 
+def test_guest_code_gets_what_it_names_and_nothing_else(own_clone: Path) -> None:
+    """In rngd, which decides in that system: the rules of boot_grants and of caps go into its ROMFS, unused ones do not."""
+    main_py = own_clone / "guest/services/rngd/main.py"
+    text = main_py.read_text(encoding="utf-8")
+    more = "\nimport boot_grants\n_used = boot_grants.GRANTS, caps.SUBJECTS, caps.POLICY_BYTES, caps.KEPT_BYTES\n"
+    main_py.write_text(text + more, encoding="utf-8")
+    build_image(str(recipe(own_clone, SMALL)), own_clone, lambda _: None)
+    files = (layout.system_dir(own_clone, "decided") / "parts/romfs_rngd.bin").read_bytes()
+    assert b"boot_grants.mpy" in files
+    assert b"rngd:ready" in files
+    assert b"SUBJECTS" in files
+    assert b"PROCESS_COUNT" not in files
+    assert b"POLICY_BYTES" not in files, "a number is written where it is used"
+
+
+def test_guest_code_that_names_what_it_has_not_is_refused(own_clone: Path) -> None:
+    main_py = own_clone / "guest/services/rngd/main.py"
+    main_py.write_text(main_py.read_text(encoding="utf-8") + "\n_routes = caps.ROUTES\n", encoding="utf-8")
+    with pytest.raises(BuildError, match=r"caps\.ROUTES: found an unknown name, expected a name of \[process rngd\]"):
+        build_image(str(recipe(own_clone, SMALL)), own_clone, lambda _: None)
+
+
 # ---- the image -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def built(interpreters: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A decider's image: its manifest and where it lies."""
-    path = recipe(tmp_path_factory.mktemp("policy"), SMALL + 'kept = "8 KiB"\n')
+    path = recipe(tmp_path_factory.mktemp("policy"), 'gates = ["debug_image"]\n' + SMALL + 'routes = ["logd:stats"]\n')
     found = build_image(str(path), interpreters, lambda _: None)
-    return SimpleNamespace(manifest=found, root=interpreters, image=layout.image_path(interpreters, "decided"))
+    return SimpleNamespace(
+        manifest=found, root=interpreters, image=layout.image_path(interpreters, "decided"), recipe=path
+    )
+
+
+def readers_of(found: manifest.Manifest) -> list[str]:
+    return [row.name for row in found.processes if row.policy]
 
 
 def inspect(built: SimpleNamespace, contract: Contract, found: manifest.Manifest) -> list[Finding]:
@@ -210,14 +248,28 @@ def inspect(built: SimpleNamespace, contract: Contract, found: manifest.Manifest
 
 def test_image_holds_the_compiled_table_at_the_start_of_a_page(built: SimpleNamespace, contract: Contract) -> None:
     found: manifest.Manifest = built.manifest
-    table, digest = compile_policy(load_system("default", built.root, contract), contract, built.root)
+    table, digest = compile_policy(load_system(str(built.recipe), built.root, contract), contract, built.root)
     part = next(part for part in found.parts if part.name == "policy")
     assert (part.sha256, part.bytes, part.address % PAGE) == (digest, len(table), 0)
     assert (found.policy_digest, found.policy_bytes) == (digest, len(table))
     assert layout.policy_table_path(built.root, "decided").read_bytes() == table
     assert table in built.image.read_bytes()
-    assert [row.name for row in found.processes if row.policy] == ["rngd"]
+    assert "rngd" in readers_of(found)
+    assert {"init", "logd"}.isdisjoint(readers_of(found))
     assert "recipes/policy/base.toml" in found.inputs
+
+
+def test_command_shows_table_readers_gates_and_routes(
+    built: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(layout, "find_root", lambda: built.root)
+    assert main(["inspect", str(built.image)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found: manifest.Manifest = built.manifest
+    wanted = f"policy {found.policy_digest}, {found.policy_bytes} bytes, mapped by "
+    assert f"{wanted}{', '.join(readers_of(found))}, gates debug_image" in lines
+    routes = next(line for line in lines if line.startswith("routes handed out by init: "))
+    assert "ROUTE_LOGD" in routes
 
 
 def test_inspect_finds_the_policy_as_stated(built: SimpleNamespace, contract: Contract) -> None:
@@ -240,12 +292,13 @@ def test_policy_that_is_not_the_stated_one_is_found(
     assert any(text.startswith(problem) for text in failed[0].problems)
 
 
-@pytest.mark.parametrize(("index", "says"), [(1, "logd: policy: found False, expected True"), (2, "rngd: policy: ")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("logd", "logd: policy: found False, expected True"), ("rngd", "rngd: policy: found True")]
+)
 def test_row_that_reads_the_policy_unstated_is_found(
-    built: SimpleNamespace, contract: Contract, index: int, says: str
+    built: SimpleNamespace, contract: Contract, name: str, says: str
 ) -> None:
-    rows = list(built.manifest.processes)
-    rows[index] = replace(rows[index], policy=not rows[index].policy)
+    rows = [replace(row, policy=row.policy != (row.name == name)) for row in built.manifest.processes]
     found = inspect(built, contract, replace(built.manifest, processes=rows))
     assert [text for row in found for text in row.problems if text.startswith(says)]
 
@@ -265,5 +318,5 @@ def test_image_that_no_longer_decides_leaves_no_table(own_clone: Path) -> None:
     build_image(str(recipe(own_clone, SMALL)), own_clone, lambda _: None)
     table = layout.policy_table_path(own_clone, "decided")
     assert hashlib.sha256(table.read_bytes()).hexdigest()
-    found = build_image(str(recipe(own_clone, 'base = "default"\n')), own_clone, lambda _: None)
+    found = build_image(str(recipe(own_clone, 'base = "smoke"\n')), own_clone, lambda _: None)
     assert (found.policy_digest, found.policy_bytes, table.exists()) == (None, 0, False)
