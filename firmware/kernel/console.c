@@ -218,8 +218,9 @@ void console_interrupt(void) {
  */
 void console_drain(void) {
     uint64_t end = arch_time() + LIMIT_DRAIN_TICKS;
-    for (uint32_t refused = 0; (fifo_used || something_lost) && (refused < LIMIT_DRAIN_POLLS || arch_time() < end);) {
+    for (uint32_t refused = 0; refused < LIMIT_DRAIN_POLLS || arch_time() < end; refused++) {
         if (something_lost) say_lost();
-        refused = send_one() ? 0 : refused + 1;
+        if (fifo_used == 0 && uart_idle()) return;
+        if (send_one()) refused = 0;
     }
 }

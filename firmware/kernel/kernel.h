@@ -136,6 +136,7 @@ void console_forget(struct process *p);
 /* uart.c: registers only */
 void uart_init(void);
 bool uart_put(uint8_t byte);
+bool uart_idle(void);
 void uart_interrupts(bool on);
 
 /* launch.c */

@@ -29,6 +29,7 @@ void panic(const char *why) {
     put_hex(" pc=", CSR_READ(mepc));
     put_hex(" address=", CSR_READ(mtval));
     put('\n');
+    for (uint32_t i = 0; i < PANIC_POLLS && !uart_idle(); i++) {}
     finish_now(EXIT_KERNEL_PANIC);
 }
 

@@ -116,6 +116,17 @@ CASE(time_that_jumps_cuts_no_line_off_at_the_end) {
     host_uart_ticks = 0;
 }
 
+CASE(the_last_byte_is_out_before_the_end) {
+    start();
+    CHECK_EQ(say(CLIENT, "the last words", 14), E_OK);
+    host_uart_slow = 9;
+    host_uart_ticks = LIMIT_DRAIN_TICKS;
+    CHECK(strcmp(printed(), "client: the last words\n") == 0);
+    CHECK_EQ(host_uart_unsent, 0);
+    host_uart_slow = 0;
+    host_uart_ticks = 0;
+}
+
 CASE(host_that_does_not_read_holds_up_no_end) {
     start();
     CHECK_EQ(say(CLIENT, "the last words", 14), E_OK);

@@ -13,6 +13,7 @@ char host_uart[1 << 17];
 uint32_t host_uart_bytes, host_irq_pending, host_irq_enabled;
 bool host_uart_asks, host_uart_reads = true, host_checks_each_step = true;
 uint64_t host_uart_ticks;
+uint32_t host_uart_slow, host_uart_unsent;
 
 /* --- ends --- */
 
@@ -50,7 +51,7 @@ void trap_slept(uint64_t count) { (void)count; }
 
 /* --- devices --- */
 
-enum { UART_INTERRUPTS = 1, UART_LINE_STATUS = 5, UART_EMPTY = 0x20, PLIC_CLAIM = 0x200004, PLIC_ENABLE = 0x2000 };
+enum { UART_INTERRUPTS = 1, UART_LINE_STATUS = 5, UART_EMPTY = 0x20, UART_IDLE = 0x40, PLIC_CLAIM = 0x200004, PLIC_ENABLE = 0x2000 };
 
 static uint32_t claim(void) {
     if (host_irq_pending == 0) return 0;
@@ -71,7 +72,10 @@ uint64_t host_mmio_read(uint64_t address) {
     if (is_virtio(address, &offset)) return virtio_read(offset);
     if (address == UART_BASE + UART_LINE_STATUS) {
         host_time += host_uart_ticks;
-        return host_uart_reads ? UART_EMPTY : 0;
+        if (!host_uart_reads) return 0;
+        if (host_uart_unsent == 0) return UART_EMPTY | UART_IDLE;
+        host_uart_unsent--;
+        return UART_EMPTY;
     }
     return address == PLIC_BASE + PLIC_CLAIM ? claim() : 0;
 }
@@ -81,6 +85,7 @@ void host_mmio_write(uint64_t address, uint64_t value) {
     if (is_virtio(address, &offset)) virtio_write(offset, value);
     if (address == UART_BASE + UART_INTERRUPTS) host_uart_asks = value != 0;
     if (address == PLIC_BASE + PLIC_ENABLE) host_irq_enabled = (uint32_t)value;
+    if (address == UART_BASE) host_uart_unsent = host_uart_slow;
     if (address == UART_BASE && host_uart_bytes < sizeof host_uart - 1) host_uart[host_uart_bytes++] = (char)value;
 }
 

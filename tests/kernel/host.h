@@ -33,6 +33,8 @@ extern uint64_t host_time, host_timer, host_satp;
 extern char host_uart[1 << 17];
 extern uint32_t host_uart_bytes;
 extern bool host_uart_reads;   /* false: the host has stopped reading */
+extern uint32_t host_uart_slow;  /* looks at the device until a byte that it took is out */
+extern uint32_t host_uart_unsent;
 extern uint64_t host_uart_ticks; /* time that passes with each look at the device */
 extern bool host_uart_asks;    /* it interrupts when it can take more */
 
