@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nexus.contract.load import Contract
 from nexus.errors import RecipeError, UsageError
+from nexus.policy.evaluate import route_name
 from nexus.recipe import memory
 from nexus.recipe.check import check_system, load_system
 from nexus.recipe.fields import PROCESS_FIELDS, TOP_FIELDS, ProcessRow, duration, size
@@ -75,33 +76,38 @@ def test_service_id_is_fnv_1a_64(name: str, expected: int) -> None:
 
 
 def test_dense_index_is_the_place_in_the_recipe_and_overlays_append(selftest: System) -> None:
-    assert [process.name for process in selftest.processes][:3] == ["init", "logd", "rngd"]
+    assert [process.name for process in selftest.processes][:4] == ["init", "logd", "policyd", "rngd"]
     assert selftest.process("selftest").index > selftest.process("rngd").index
     assert selftest.files == ("recipes/systems/default.toml", "recipes/systems/selftest.toml")
 
 
 def test_ranks_follow_the_design(selftest: System) -> None:
-    order = ["selftest", "selftest-peer", "init", "rngd", "logd"]
+    order = ["selftest", "selftest-peer", "init", "keystored", "vault", "rngd", "policyd", "logd"]
     found = [selftest.process(name).rank for name in order]
     assert found == sorted(set(found))
 
 
 def test_slots_are_in_the_stated_order(selftest: System) -> None:
     rngd = selftest.process("rngd")
+    calls = [name.upper().replace(":", "_") for name in map(route_name, rngd.calls)]
     assert [cap.name for cap in rngd.capabilities] == [
-        "CONSOLE", "NOTIFICATION", "ENDPOINT", "LOGD_APPEND", "DEVICE_RNG", "QUEUE_RNG_0", "DMA_RNG", "IRQ_RNG",
+        "CONSOLE", "NOTIFICATION", "ENDPOINT", *calls, "DEVICE_RNG", "QUEUE_RNG_0", "DMA_RNG", "IRQ_RNG",
     ]  # fmt: skip
-    assert [cap.name for cap in selftest.process("init").capabilities][:5] == [
-        "CONSOLE", "NOTIFICATION", "ENDPOINT", "READY_LOGD", "READY_RNGD",
-    ]  # fmt: skip
+    names = [cap.name for cap in selftest.process("init").capabilities]
+    assert names[:3] == ["CONSOLE", "NOTIFICATION", "ENDPOINT"]
+    kinds = [name.split("_")[0] for name in names[3 + len(selftest.root.calls) :]]
+    assert kinds == ["SUPERVISE"] * (len(selftest.processes) - 1) + ["SYSTEM"] + ["ROUTE"] * kinds.count("ROUTE")
+    ready = [name for name in names[: names.index("SYSTEM")] if name.startswith("READY_")]
+    last = 3 + len(selftest.root.calls)
+    assert names[last - len(ready) : last] == ready, "behind the root's own calls"
 
 
 def test_badge_is_facet_and_holder(selftest: System, contract: Contract) -> None:
     shift = contract.number("badge.facet_shift")
-    caps = {cap.name: cap for cap in selftest.process("selftest").capabilities}
-    index = selftest.process("selftest").index
-    assert caps["RNGD"].badge == index
-    assert caps["LOGD_QUERY"].badge == contract.number("facet.logd.query") << shift | index
+    caps = {cap.name: cap for cap in selftest.process("rngd").capabilities}
+    index = selftest.process("rngd").index
+    assert caps["POLICYD"].badge == index
+    assert caps["LOGD_AUDIT"].badge == contract.number("facet.logd.audit") << shift | index
     ready = next(cap for cap in selftest.root.capabilities if cap.name == "READY_RNGD")
     assert ready.badge == contract.number("badge.facet_ready") << shift | selftest.root.index
 
@@ -115,6 +121,9 @@ def test_rights_are_the_least_that_serve(selftest: System, contract: Contract) -
             elif cap.name == "ENDPOINT":
                 assert cap.rights == right["recv"] | right["grant"]
                 assert selftest.endpoints[cap.object] == process.index
+            elif cap.name.startswith("ROUTE_"):
+                assert cap.rights == right["call"] | right["grant"]
+                assert process is selftest.root
             else:
                 assert cap.rights == right["call"]
 
