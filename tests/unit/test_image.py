@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nexus.contract.emit import emit_contract
 from nexus.contract.load import Contract
 from nexus.errors import BuildError
 from nexus.image import caps, modules, mpy, romfs, table, toolchain
+from nexus.image.policy import policy_of
 from nexus.image.program import Program, Segment, read_program
 from nexus.recipe.check import load_system
 
@@ -330,8 +332,11 @@ def test_table_compiles_without_a_warning(
 ) -> None:
     system = load_system(name, root, contract)
     files = {process.name: b"romfs" for process in system.processes}
+    programs = [program, *(replace(program, name=folder.rsplit("/", 1)[-1]) for folder in system.natives)]
+    policy = policy_of(system, contract, root)
     emit_contract(contract, tmp_path)
-    (tmp_path / "image_table.c").write_text(table.image_table(system, [program], files, contract), encoding="utf-8")
+    text = table.image_table(system, programs, files, contract, policy)
+    (tmp_path / "image_table.c").write_text(text, encoding="utf-8")
     argv = [
         toolchain.find_tool(toolchain.GCC),
         "-std=c11",

@@ -20,6 +20,7 @@ from nexus.image.inspect import Finding, forbidden_symbols, inspect_image, is_fo
 from nexus.image.manifest import Manifest, to_json
 
 FILE, AREAS, PARTS, TABLE, PAGES, CONTRACT, POLICY, PROGRAMS, RUNTIME, TESTS = range(10)
+LOGD = "logd"
 
 
 class Image:
@@ -60,16 +61,15 @@ def test_good_image_passes(image: Image) -> None:
     assert len(findings) == TESTS + 1
 
 
-def process(manifest: Manifest, index: int, **changes: Any) -> Manifest:
-    rows = list(manifest.processes)
-    rows[index] = replace(rows[index], **changes)
+def process(manifest: Manifest, name: str, **changes: Any) -> Manifest:
+    rows = [replace(row, **changes) if row.name == name else row for row in manifest.processes]
     return replace(manifest, processes=rows)
 
 
 def caps(manifest: Manifest, **changes: Any) -> Manifest:
     """The last capability of rngd changed."""
-    row = manifest.processes[2]
-    return process(manifest, 2, capabilities=[*row.capabilities[:-1], replace(row.capabilities[-1], **changes)])
+    row = next(row for row in manifest.processes if row.name == "rngd")
+    return process(manifest, "rngd", capabilities=[*row.capabilities[:-1], replace(row.capabilities[-1], **changes)])
 
 
 @pytest.mark.parametrize(
@@ -81,17 +81,17 @@ def caps(manifest: Manifest, **changes: Any) -> Manifest:
         (AREAS, lambda m: replace(m, areas=m.areas[1:])),
         (PARTS, lambda m: replace(m, parts=[replace(m.parts[-1], address=m.parts[-1].address + 4096)])),
         (PARTS, lambda m: replace(m, parts=[replace(m.parts[-1], sha256="0" * 64)])),
-        (TABLE, lambda m: process(m, 1, rank=1)),
-        (TABLE, lambda m: process(m, 1, label="logx")),
-        (TABLE, lambda m: process(m, 1, id_name="logx")),
-        (TABLE, lambda m: process(m, 1, service_id="0x1")),
-        (TABLE, lambda m: process(m, 1, flags=[])),
-        (TABLE, lambda m: process(m, 1, supervisor=2)),
-        (TABLE, lambda m: process(m, 1, heap_bytes=4096)),
-        (TABLE, lambda m: process(m, 1, stack_bytes=4096)),
-        (TABLE, lambda m: process(m, 1, kept_bytes=4096)),
-        (TABLE, lambda m: process(m, 1, program="other")),
-        (TABLE, lambda m: process(m, 2, capabilities=m.processes[2].capabilities[:-1])),
+        (TABLE, lambda m: process(m, LOGD, rank=1)),
+        (TABLE, lambda m: process(m, LOGD, label="logx")),
+        (TABLE, lambda m: process(m, LOGD, id_name="logx")),
+        (TABLE, lambda m: process(m, LOGD, service_id="0x1")),
+        (TABLE, lambda m: process(m, LOGD, flags=[])),
+        (TABLE, lambda m: process(m, LOGD, supervisor=2)),
+        (TABLE, lambda m: process(m, LOGD, heap_bytes=4096)),
+        (TABLE, lambda m: process(m, LOGD, stack_bytes=4096)),
+        (TABLE, lambda m: process(m, LOGD, kept_bytes=4096)),
+        (TABLE, lambda m: process(m, LOGD, program="other")),
+        (TABLE, lambda m: process(m, LOGD, capabilities=m.processes[1].capabilities[:-1])),
         (TABLE, lambda m: caps(m, rights=1)),
         (TABLE, lambda m: caps(m, object=1)),
         (TABLE, lambda m: caps(m, type=1)),
@@ -101,12 +101,12 @@ def caps(manifest: Manifest, **changes: Any) -> Manifest:
         (CONTRACT, lambda m: replace(m, contract_digest="0" * 64)),
         (POLICY, lambda m: replace(m, policy_digest="0" * 63 + "1")),
         (POLICY, lambda m: replace(m, policy_bytes=1)),
-        (POLICY, lambda m: process(m, 1, policy=True)),
+        (POLICY, lambda m: process(m, LOGD, policy=True)),
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], sha256="0" * 64)])),
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], name="runtime/none.elf")])),
         (PROGRAMS, lambda m: replace(m, parts=[replace(part, sha256="0" * 64) for part in m.parts])),
-        (TESTS, lambda m: process(m, 1, source="firmware/test/attacker")),
-        (TESTS, lambda m: process(m, 1, source="guest/selftest/peer")),
+        (TESTS, lambda m: process(m, LOGD, source="firmware/test/attacker")),
+        (TESTS, lambda m: process(m, LOGD, source="guest/selftest/peer")),
         (TESTS, lambda m: replace(m, flags=["counters"])),
     ],
 )
@@ -192,9 +192,11 @@ def test_command_fails_for_another_image(command: Image, tmp_path: Path, capsys:
     folder = tmp_path / "default"
     folder.mkdir()
     shutil.copy(command.path, folder)
-    (folder / "manifest.json").write_text(to_json(process(command.manifest, 1, rank=1)), encoding="utf-8")
-    (tmp_path / "runtime").symlink_to(command.clone / "build" / "runtime")
+    (folder / "manifest.json").write_text(to_json(process(command.manifest, LOGD, rank=1)), encoding="utf-8")
+    for programs in ("runtime", "native"):
+        (tmp_path / programs).symlink_to(command.clone / "build" / programs)
     assert main(["inspect", str(folder / "nexus.elf")]) == 1
     captured = capsys.readouterr()
-    assert "logd: rank: found 3, expected 1" in captured.out
+    rank = next(row.rank for row in command.manifest.processes if row.name == LOGD)
+    assert f"logd: rank: found {rank}, expected 1" in captured.out
     assert "1 of 10 checks failed" in captured.err
