@@ -15,6 +15,7 @@ from nexus.contract.load import Contract
 from nexus.errors import UsageError
 
 WIDE = ("subject", "via")  # service ids: JSON readers lose bits of such numbers, so they are hex there
+BYTES = ("target", "previous")
 ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -64,7 +65,7 @@ class Form:
         values: dict[str, Any] = {}
         for name, (at, end) in self.places.items():
             raw = data[at:end]
-            values[name] = raw if name in ("target", "previous") else int.from_bytes(raw, "little")
+            values[name] = raw if name in BYTES else int.from_bytes(raw, "little")
         return Record(**values)
 
     def to_bytes(self, record: Record) -> bytes:
@@ -117,7 +118,7 @@ class Form:
             return int(value, 16) if re.fullmatch("0x[0-9a-f]{16}", value) else None
         if isinstance(value, str):
             return self._named().get(name, {}).get(value)
-        return value if isinstance(value, int) and not isinstance(value, bool) and name not in WIDE else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and name not in WIDE + BYTES else None
 
     def _named(self) -> dict[str, Mapping[str, int]]:
         return {"kind": self.kinds, "verdict": self.verdicts, "action": self.actions}
