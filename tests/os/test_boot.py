@@ -129,7 +129,7 @@ def test_typing_on_the_console_disturbs_nothing(boot: Boot) -> None:
 def test_machine_stays_up_when_told_to(boot: Boot) -> None:
     flag = str(CONTRACT.number("flag.keep"))
     machine = boot(fw_cfg={"flags": flag})
-    machine.expect(r"init: phase end decisions=0")
+    machine.expect(r"init: phase end decisions=\d+")
     assert machine.wait(0.5) is None
     assert "kernel: end" not in machine.log
 

@@ -76,6 +76,9 @@ static void check_refusals(void) {
 
 void keys_setup(void) {
     resume(CAP_SUPERVISE_LOGD, CAP_READY_LOGD);
+#ifdef CAP_SUPERVISE_POLICYD /* whom a real rngd asks */
+    resume(CAP_SUPERVISE_POLICYD, CAP_READY_POLICYD);
+#endif
     resume(CAP_SUPERVISE_RNGD, CAP_READY_RNGD);
     resume(CAP_SUPERVISE_VAULT, CAP_READY_VAULT);
     subjects_make();
