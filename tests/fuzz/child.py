@@ -6,7 +6,9 @@ Started by nexus.fuzz, which reads what it prints. Guided by coverage where athe
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
+import os
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from types import ModuleType
 
 import target as targets
 
+NO_RANDOM_ADDRESSES = 0x0040000  # of personality(2)
 ENGINES = {"atheris": "guided", "hypothesis": "unguided"}
 RESTART = 2048  # inputs between two restarts: what a finding may need before it
 
@@ -28,7 +31,9 @@ class Watch:
         self.since: deque[bytes] = deque(maxlen=RESTART)
 
     def __call__(self, data: bytes) -> None:
-        if self.target.restart is not None and self.executions % RESTART == 0:
+        if (
+            self.target.restart is not None and self.executions % RESTART == 1
+        ):  # the first input is the engine's own, empty
             self.target.restart()
             self.since.clear()
         self.executions += 1
@@ -49,9 +54,23 @@ def replay(name: str, file: Path) -> None:
         target.check(data)
 
 
+def fix_addresses() -> None:
+    """Begin anew without random addresses, which would make every run choose other inputs; where that is forbidden, go on."""
+    libc = ctypes.CDLL(None)
+    now = libc.personality(ctypes.c_ulong(0xFFFFFFFF))
+    if (
+        now != -1
+        and not now & NO_RANDOM_ADDRESSES
+        and libc.personality(ctypes.c_ulong(now | NO_RANDOM_ADDRESSES)) != -1
+    ):
+        os.execv(sys.executable, sys.orig_argv)
+
+
 def engine(name: str | None) -> ModuleType:
     """The one that is named, or the best there is. Says which: the other sees less."""
     name = name or ("atheris" if importlib.util.find_spec("atheris") else "hypothesis")
+    if name == "atheris":
+        fix_addresses()
     print(f"engine: {name}", flush=True)
     return importlib.import_module(ENGINES[name])
 

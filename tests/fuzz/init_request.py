@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import struct
 
-from served import CONTRACT, Exchange, Service, Way, served
+from policyd_request import SYSTEM, reference
+from served import CLIENT, CONTRACT, Exchange, Service, Way, served
 from shims.machine import Machine
 from target import Target
 
+from nexus.policy.evaluate import route_name
+
 OP = CONTRACT.table("op.init")
-DONE, PS = OP["phase_done"], OP["ps"]
-GOOD = ((PS, b"\x00"), (DONE, b"\x01"))
+DONE, PS, ROUTE = OP["phase_done"], OP["ps"], OP["route_get"]
+GOOD = ((0, PS, b"\x00"), (0, DONE, b"\x01"), (0, ROUTE, b"rngd"), (0, ROUTE, b"logd:query"))
 WAYS = (Way(), Way("ready"), Way(holder="rngd"))
 
 
 def target() -> Target:
     form = struct.Struct(str(CONTRACT.table("reply.init")["ps"]))
     closed: list[int] = []
+    second, subject = reference(), SYSTEM.process(CLIENT).id_name
+    given = {route_name(edge) for row in SYSTEM.processes for edge in row.routes}
 
     def check(machine: Machine, exchange: Exchange) -> None:
-        if exchange.op == PS:
+        assert exchange.op not in (OP["shutdown"], OP["reboot"]), "a client may end the run"
+        if exchange.op == ROUTE:
+            name = exchange.payload.decode("latin-1")
+            allowed = second.allows(subject, "route", name, set(SYSTEM.gates))
+            assert exchange.served == (allowed and name in given), exchange
+        if exchange.op == PS and exchange.served:
             row = machine.processes[exchange.payload[0]].row
             assert form.unpack(exchange.answer)[5:8:2] == (row.service_id, row.rank)
-        if exchange.op == DONE:
+        if exchange.op == DONE and exchange.served:
             phase = exchange.payload[0]
             if closed and phase <= closed[-1]:
                 closed.clear()  # a machine that was started anew

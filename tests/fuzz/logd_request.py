@@ -13,9 +13,26 @@ APPEND, QUERY, STATS = OP["append"], OP["query"], OP["stats"]
 LIMIT = CONTRACT.table("limit")
 HEAD = struct.Struct(str(CONTRACT.table("record")["log"]))
 PAGE = struct.Struct("<BQ")
-GOOD = ((APPEND, b"\x01text"), (QUERY, bytes(9)), (STATS, b""), (READY, b""))
-WAYS = (Way("append"), Way("query"), Way("stats"), Way(), Way("ready"), Way("append", "rngd"))
-ALIVE = (2, STATS, b"")
+FACETS = tuple(CONTRACT.table("facet.logd"))
+WAYS = (*(Way(facet) for facet in FACETS), Way(), Way("ready"), Way("append", "rngd"))
+AT = {facet: place for place, facet in enumerate(FACETS)}
+WORDS = {name: number for name, number in CONTRACT.constants.items() if isinstance(number, int)}
+DRAFT = bytes([WORDS["AUDIT_KIND_DECISION"], WORDS["AUDIT_VERDICT_ALLOW"]]) + bytes(WORDS["AUDIT_AT_PREVIOUS"] - 2)
+GOOD = (
+    (AT["append"], APPEND, b"\x01text"),
+    (AT["append"], APPEND, b"\x03" + b"x" * LIMIT["log_bytes"]),
+    (AT["query"], QUERY, bytes(9)),
+    (AT["stats"], STATS, b""),
+    (AT["decision"], OP["decision"], DRAFT),
+    (AT["audit"], OP["audit"], b"\x01\x06\x00-"),
+    (AT["event"], OP["event"], bytes([WORDS["AUDIT_KIND_LATCH"], 0, 1, 0])),
+    (AT["audit_own"], OP["audit_own"], bytes(8)),
+    (AT["audit_all"], OP["audit_all"], bytes(8)),
+    (AT["head"], OP["head"], b""),
+    (AT["event"], OP["close"], b""),
+    (len(FACETS) + 1, READY, b""),
+)
+ALIVE = (AT["stats"], STATS, b"")
 
 
 def target() -> Target:
@@ -51,10 +68,11 @@ def target() -> Target:
         assert at == len(exchange.answer)
 
     def check(machine: Machine, exchange: Exchange) -> None:
+        if not exchange.served:
+            return
         if exchange.op == APPEND:
             appended(exchange)
         elif exchange.op == QUERY:
             page(machine, exchange)
 
-    facets = {"append": "append", "query": "query", "stats": "stats"}
-    return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: facets.get(name, "")))
+    return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: "event" if name == "close" else name))
