@@ -193,7 +193,7 @@ def test_command_fails_for_another_image(command: Image, tmp_path: Path, capsys:
     folder.mkdir()
     shutil.copy(command.path, folder)
     (folder / "manifest.json").write_text(to_json(process(command.manifest, LOGD, rank=1)), encoding="utf-8")
-    for programs in ("runtime", "native"):
+    for programs in ("runtime", "default/native"):
         (tmp_path / programs).symlink_to(command.clone / "build" / programs)
     assert main(["inspect", str(folder / "nexus.elf")]) == 1
     captured = capsys.readouterr()
