@@ -1,66 +1,14 @@
 /*
- * The client of the rows of nexus bench that need the booted system: counts instructions of round trips by rdinstret, which this
- * system alone leaves readable. Each row is one line `row <name> <instructions> <rounds>`, both sixteen hex digits.
+ * The client of the rows of nexus bench that need the booted system: here the kernel's own and those that pybench makes; services.c has
+ * those of the security services.
  */
 #include "bench.h"
+#include "measure.h"
 #include "nexus.h"
+#include "services.h"
 #include "user.h"
 
-enum { ROUNDS = 1000, PYTHON_ROUNDS = 100, WARM_UP = 100, HEX_DIGITS = 16, BADGE = 4, NONCE = 7, SETTLE_TICKS = 50000 };
-
-static uint64_t instructions(void) {
-    uint64_t n;
-    __asm__ volatile("rdinstret %0" : "=r"(n));
-    return n;
-}
-
-static size_t put(char *to, const char *text) {
-    size_t n = 0;
-    for (; text[n]; n++) to[n] = text[n];
-    return n;
-}
-
-static size_t put_hex(char *to, uint64_t value) {
-    *to++ = ' ';
-    for (int digit = HEX_DIGITS - 1; digit >= 0; digit--) *to++ = "0123456789abcdef"[value >> 4 * digit & 15];
-    return HEX_DIGITS + 1;
-}
-
-static void say_row(const char *name, uint64_t total, uint64_t rounds) {
-    char line[80];
-    size_t n = put(line, "row ");
-    n += put(line + n, name);
-    n += put_hex(line + n, total);
-    n += put_hex(line + n, rounds);
-    nexus_console_write(CAP_CONSOLE, line, n);
-}
-
-static _Noreturn void end(uint64_t code) {
-    uint64_t unused;
-    nexus_system(CAP_SYSTEM, SYSTEM_SHUTDOWN, code, 0, &unused);
-    nexus_exit(code);
-}
-
-/* A row that can't be measured ends the run: no figure is better than a wrong one. */
-static void need(bool right, const char *what) {
-    if (right) return;
-    char line[64];
-    size_t n = put(line, "failed ");
-    nexus_console_write(CAP_CONSOLE, line, n + put(line + n, what));
-    end(EXIT_SELFTEST_FAILED);
-}
-
-static uint64_t usage(uint64_t what) {
-    uint64_t value;
-    need(nexus_system(CAP_SYSTEM, SYSTEM_USAGE, what, 0, &value) == E_OK, "usage");
-    return value;
-}
-
-/* Sleeps until the console is out and a tick has just been set: from here on every run meets the same interrupts. */
-static void settle(void) {
-    uint64_t bits;
-    nexus_wait(CAP_NOTIFICATION, nexus_time() + SETTLE_TICKS, &bits);
-}
+enum { ROUNDS = 1000, PYTHON_ROUNDS = 100, WARM_UP = 100, BADGE = 4, NONCE = 7 };
 
 /* The deadline is armed anew for each call, as every service does; the clock is read outside the loop. */
 static uint64_t calls(uint32_t rounds, uint32_t bytes) {
@@ -139,6 +87,7 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     python_row("policy.decide.full", ROW_POLICY_DECIDE_FULL);
     python_row("policy.target.1", ROW_POLICY_TARGET_1);
     python_row("policy.target.32", ROW_POLICY_TARGET_32);
+    service_rows();
     say_row("kernel.max_path", usage(USAGE_MAX_PATH), 1);
     end(EXIT_OK);
 }

@@ -1,0 +1,71 @@
+/*
+ * The rows of what a client of the security services waits for: a decision on record, a route, a signature. Requests follow each other
+ * at once, so what servers do between requests falls into these rows: console lines, garbage collections.
+ */
+#include "services.h"
+
+#include "bench.h"
+#include "measure.h"
+#include "nexus.h"
+#include "request.h"
+#include "user.h"
+
+enum { ROUNDS = 1024, SIGN_ROUNDS = 32, DIGITS = 4 };
+
+static uint32_t costs[3 * ROUNDS];
+
+/* The end of a name: rounds have different targets, so that no record counts for two of them. */
+static void number(struct request *request, uint32_t round) {
+    for (uint32_t i = 0; i < DIGITS; i++) request->payload[request->bytes - 1 - i] = (uint8_t) "0123456789abcdef"[round >> 4 * i & 15];
+}
+
+static void checks(uint32_t *to, struct request request, int status, bool distinct) {
+    settle();
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        if (distinct) number(&request, round);
+        to[round] = (uint32_t)ask(&request);
+        need(ask_status == status, "policy.check");
+    }
+}
+
+static void check_rows(void) {
+    checks(costs, check_of(ACTION_BUNDLE_VERIFY, "bench.0000"), STATUS_OK, true);
+    checks(costs + ROUNDS, check_of(ACTION_BUNDLE_INSTALL, "bench.0000"), STATUS_DENIED, true);
+    checks(costs + 2 * ROUNDS, check_of(ACTION_BUNDLE_VERIFY, "bench.same"), STATUS_OK, false);
+    say_costs("policy.check", 0, costs, ROUNDS);
+    say_costs("policy.check.denied", 0, costs + ROUNDS, ROUNDS);
+    say_costs("policy.check.again", 0, costs + 2 * ROUNDS, ROUNDS);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < 3 * ROUNDS; i++)
+        if (costs[i] > most) most = costs[i];
+    say_row("policy.check.max", most, 1);
+}
+
+static void route_row(void) {
+    struct request request = route_of("policyd");
+    settle();
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        costs[round] = (uint32_t)ask(&request);
+        need(ask_status == STATUS_OK && nexus_cap_drop(NEXUS_CAPS[0]) == E_OK, "route.get");
+    }
+    say_costs("route.get", 0, costs, ROUNDS);
+}
+
+static void sign_row(void) {
+    struct request make = {CAP_KEYSTORED, OP_KEYSTORED_DEVICE_KEYGEN, 0, 0, {0}};
+    struct request sign = {CAP_KEYSTORED, OP_KEYSTORED_SIGN, 0, 2 + 32, {PURPOSE_SELFTEST, PURPOSE_SELFTEST >> 8}};
+    ask(&make);
+    need(ask_status == STATUS_OK, "keygen");
+    settle();
+    for (uint32_t round = 0; round < SIGN_ROUNDS; round++) {
+        costs[round] = (uint32_t)ask(&sign);
+        need(ask_status == STATUS_OK, "key.sign");
+    }
+    say_costs("key.sign", 0, costs, SIGN_ROUNDS);
+}
+
+void service_rows(void) {
+    check_rows();
+    route_row();
+    sign_row();
+}
