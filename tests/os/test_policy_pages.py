@@ -36,13 +36,12 @@ def recipe(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_mapped_policy_is_the_manifests(boot: Boot, recipe: str) -> None:
-    machine = boot(system=recipe)
+def test_mapped_policy_is_the_manifests(boot: Boot) -> None:
+    """In the system for everyday use, which stays up: a selftest could be over before anybody looks."""
+    machine = boot(system="default")
     machine.expect(READY)
     assert machine.target.policy_bytes > 0
     assert machine.policy_problem() == ""
-    verdict = machine.judge()
-    assert verdict.passed, verdict.failure
 
 
 def test_run_with_the_right_pages_passes(clone: Clone, recipe: str) -> None:
