@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from nexus import layout
+from nexus.audit import source
 from nexus.audit.record import Form
 from nexus.audit.source import Reader, from_machine, head_in, region_of
 from nexus.contract.load import load_contract
 from nexus.errors import BuildError, MachineError, UsageError
 from nexus.layout import RAM_BASE
 from nexus.machine.kernelview import PAGE
-from nexus.machine.registry import Record
+from nexus.machine.registry import Record, RunDir
 
 CONTRACT = load_contract(layout.contract_dir(layout.find_root()))
 FORM = Form(CONTRACT)
@@ -111,3 +113,51 @@ def test_machine_that_has_just_ended_is_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("nexus.audit.source.load_manifest", lambda _path: found)
     with pytest.raises(MachineError, match="machine run-1 has just ended"):
         from_machine(tmp_path, machine(tmp_path), CONTRACT)
+
+
+# ---- one moment ------------------------------------------------------------------------------------------------------
+
+
+class Qmp:
+    """Notes what it is told and writes the dump that it is asked for."""
+
+    def __init__(self, runs: bool, fails: bool = False) -> None:
+        self.runs, self.fails, self.told = runs, fails, list[str]()
+
+    def execute(self, command: str, arguments: dict[str, object] | None = None, timeout: float = 0.0) -> object:
+        self.told.append(command)
+        if command == "pmemsave":
+            assert arguments is not None
+            if self.fails:
+                raise MachineError("no memory")
+            Path(str(arguments["filename"])).write_bytes(b"\x07" * int(str(arguments["size"])))
+        return {"running": self.runs} if command == "query-status" else {}
+
+
+@pytest.mark.parametrize(("runs", "told"), [(True, ["stop", "pmemsave", "cont"]), (False, ["pmemsave"])])
+def test_memory_is_taken_of_a_machine_that_stands(tmp_path: Path, runs: bool, told: list[str]) -> None:
+    qmp: Any = Qmp(runs)
+    assert source._snapshot(qmp, RunDir(tmp_path), 5) == b"\x07" * 5
+    assert qmp.told == ["query-status", *told]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_machine_goes_on_though_its_memory_could_not_be_taken(tmp_path: Path) -> None:
+    qmp: Any = Qmp(runs=True, fails=True)
+    with pytest.raises(MachineError, match="no memory"):
+        source._snapshot(qmp, RunDir(tmp_path), 5)
+    assert qmp.told[-1] == "cont"
+
+
+def test_trail_that_is_being_written_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = SimpleNamespace(name="logd", kept_bytes=FORM.slots * FORM.bytes, id_name="logd", label="logd")
+    found = SimpleNamespace(contract_digest=CONTRACT.digest, processes=[row], system="small", ram_bytes=PAGE)
+    torn, whole = bytearray(FORM.slots * FORM.bytes), bytes(FORM.slots * FORM.bytes)
+    torn[0], torn[CONTRACT.number("audit_at.via")] = FORM.kinds["gap"], 1
+    taken = iter([bytes(torn), bytes(torn), whole])
+    monkeypatch.setattr(source, "load_manifest", lambda _path: found)
+    monkeypatch.setattr(source, "_connected", nullcontext)
+    monkeypatch.setattr(source, "_snapshot", lambda *_: b"")
+    monkeypatch.setattr(source, "region_of", lambda *_: next(taken))
+    assert from_machine(tmp_path, machine(tmp_path), CONTRACT).trail.seq == 0
+    assert list(taken) == []

@@ -13,7 +13,7 @@ from nexus import cli, layout
 from nexus.audit.export import Export, from_lines, to_lines
 from nexus.audit.record import Form, Record
 from nexus.audit.show import Filter, line, name_of
-from nexus.audit.trail import Chain, Head, Trail, check_head, class_names, counted_on, from_store, verify
+from nexus.audit.trail import Chain, Head, Trail, check_head, class_names, counted_on, from_store, in_progress, verify
 from nexus.contract.load import load_contract
 from nexus.errors import UsageError
 from nexus.recipe.model import service_id
@@ -180,6 +180,14 @@ def test_broken_link_is_told_with_its_place(place: int, expected: str) -> None:
         tuple(replace(chain, records=tuple(rows)) if one.name == chain.name else one for one in trail().chains),
     )
     assert told(whole)[0] == f"shell allowed, seq {place + 1}: it does not hold the hash of the {expected}"
+
+
+def test_a_drop_that_is_under_way_is_seen() -> None:
+    assert [name for name, (found, _) in BROKEN.items() if in_progress(found)] == [
+        "a gap whose numbers differ",
+        "a drop that was not finished",
+    ]
+    assert not in_progress(SOUND)
 
 
 def test_apps_are_known_by_what_logd_was_told() -> None:
