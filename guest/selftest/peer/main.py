@@ -3,8 +3,10 @@
 
 import struct
 
+import asking
 import contract
 import kernel
+import passing
 import server
 from wire import Refuse
 
@@ -57,6 +59,13 @@ def _status(attempt, handle):
 
 HANDLERS = {
     contract.OP_SELFTEST_PEER_TRY: (on_try, contract.REQUEST_SELFTEST_PEER_TRY, contract.BADGE_FACET_ANY),
+    contract.OP_SELFTEST_PEER_ASK: (asking.on_ask, contract.REQUEST_SELFTEST_PEER_ASK, contract.BADGE_FACET_ANY),
+    contract.OP_SELFTEST_PEER_PASS_ON: (
+        passing.on_pass_on,
+        contract.REQUEST_SELFTEST_PEER_PASS_ON,
+        contract.BADGE_FACET_ANY,
+    ),
+    contract.OP_SELFTEST_PEER_LEND: (passing.on_lend, contract.REQUEST_SELFTEST_PEER_LEND, contract.BADGE_FACET_ANY),
 }
 
 server.serve(HANDLERS)
