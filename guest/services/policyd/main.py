@@ -47,7 +47,7 @@ def _gates():
 
 # One question: come back if the answer is yes. Nothing here depends on the verdict but what is written down.
 def _decide(op, action, name):
-    if len(name) > contract.POLICY_LIMIT_NAME_BYTES:
+    if len(name) > contract.POLICY_LIMIT_NAME_BYTES or b"\0" in name:
         on_malformed()
         raise Refuse(contract.STATUS_MALFORMED)
     asker, subject, mask = _who()
