@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from policyd_request import SYSTEM, reference
-from served import CLIENT, CONTRACT, Exchange, Service, Way, served
+from served import CLIENT, CONTRACT, STATUS, Exchange, Service, Way, served
 from shims.machine import Machine
 from target import Target
 
@@ -13,7 +13,15 @@ from nexus.policy.evaluate import route_name
 
 OP = CONTRACT.table("op.init")
 DONE, PS, ROUTE = OP["phase_done"], OP["ps"], OP["route_get"]
-GOOD = ((0, PS, b"\x00"), (0, DONE, b"\x01"), (0, ROUTE, b"rngd"), (0, ROUTE, b"logd:query"))
+ENDS = (OP["shutdown"], OP["reboot"])
+GOOD = (
+    (0, PS, b"\x00"),
+    (0, DONE, b"\x01"),
+    (0, ROUTE, b"rngd"),
+    (0, ROUTE, b"logd:query"),
+    (0, ENDS[0], b""),
+    (0, ENDS[1], b""),
+)
 WAYS = (Way(), Way("ready"), Way(holder="rngd"))
 
 
@@ -24,7 +32,7 @@ def target() -> Target:
     given = {route_name(edge) for row in SYSTEM.processes for edge in row.routes}
 
     def check(machine: Machine, exchange: Exchange) -> None:
-        assert exchange.op not in (OP["shutdown"], OP["reboot"]), "a client may end the run"
+        assert exchange.op not in ENDS or exchange.status == STATUS["denied"], "a client may end the run"
         if exchange.op == ROUTE:
             name = exchange.payload.decode("latin-1")
             allowed = second.allows(subject, "route", name, set(SYSTEM.gates))
@@ -39,4 +47,4 @@ def target() -> Target:
             assert phase == (closed[-1] + 1 if closed else 1), "a phase was closed out of its turn"
             closed.append(phase)
 
-    return served(Service("init", WAYS, GOOD, (0, PS, b"\x00"), check))
+    return served(Service("init", WAYS, GOOD, (0, PS, b"\x00"), check, starts=False))

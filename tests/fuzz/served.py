@@ -68,6 +68,7 @@ class Service:
     alive: tuple[int, int, bytes]  # of a request that is always served
     check: Callable[[Machine, Exchange], None]
     facet: Callable[[str], str] = lambda name: ""  # which facet an operation needs, by its name
+    starts: bool = True  # whether init asks it READY
 
     def words(self, table: str) -> Mapping[str, Any]:
         return CONTRACT.table(f"{table}.{self.name.replace('-', '_')}")
@@ -77,8 +78,8 @@ class Service:
         if not is_request(message):
             return int(STATUS["malformed"])
         op = message[1]
-        names = {number: name for name, number in self.words("op").items()} | {READY: "ready"}
-        if op == READY:
+        names = {number: name for name, number in self.words("op").items()} | ({READY: "ready"} if self.starts else {})
+        if op == READY and self.starts:
             form, facet = "", "ready"
         else:
             name = names.get(op)

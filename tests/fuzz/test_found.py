@@ -19,6 +19,7 @@ def test_seeds_and_what_was_found_keep_the_rules(name: str) -> None:
     target = targets.load(name)
     sequences = [list(target.seeds), *targets.findings(name).values()]
     assert target.seeds
+    assert max(map(len, target.seeds)) <= targets.rows()[name]["longest"], "a seed would be cut off"
     for inputs in sequences:
         if target.restart is not None:
             target.restart()
