@@ -32,6 +32,7 @@ def take(record):
         raise Refuse(contract.STATUS_UNAVAILABLE)
     if state["mode"] == 2:
         delay(contract.EDGE_DEADLINE_LOGD_POLICYD)
+        raise Refuse(contract.STATUS_UNAVAILABLE)
     kernel.console("took " + bytes(record).hex())
     state["taken"] += record[0] == contract.AUDIT_KIND_DECISION
     if state["mode"] == 3:
@@ -171,7 +172,7 @@ def test_question_on_behalf_is_decided_for_the_client_and_names_the_asker(
 
 def test_subject_inside_a_question_is_only_bytes(world: World, contract: SimpleNamespace) -> None:
     """Whatever the peer puts behind the action, it stays the peer; a name of somebody allowed is a target like any other."""
-    for claim in (b"selftest-client", struct.pack("<Q", world.ident("selftest")), struct.pack("<H", 0)):
+    for claim in (b"selftest-client", struct.pack("<Q", world.ident("selftest")), b"\x01\x02"):
         assert world.check(world.peer, contract.ACTION_RNG_ENTROPY, claim).status == contract.STATUS_DENIED
     assert {record.subject for record in world.records()} == {world.ident("selftest-peer")}
 
