@@ -17,7 +17,7 @@ CONTRACT = load_contract(layout.contract_dir(layout.find_root()))
 # A whole run has ten times as many lines of the same kinds, and each input would take ten times as long.
 PHASES, ROWS = 2, 3
 RUN = Rehearsal(CONTRACT, count=0x1A0)
-CHOSEN = [row for phase in CONTRACT.phases for row in [one for one in CONTRACT.markers if one.phase == phase][:ROWS]]
+CHOSEN = [row for phase in CONTRACT.phases for row in [one for one in RUN.gates if one.phase == phase][:ROWS]]
 PLAN = RUN.plan(CONTRACT.phases[PHASES - 1], markers=CHOSEN)
 WHOLE = RUN.transcript(PLAN)
 REMARK = "rngd: some remark"

@@ -35,6 +35,16 @@ GOOD = (
 ALIVE = (AT["stats"], STATS, b"")
 
 
+def own_page(machine: Machine, exchange: Exchange) -> None:
+    row, size = machine.process(CLIENT).row, WORDS["AUDIT_RECORD_BYTES"]
+    records = exchange.answer[PAGE.size :]
+    assert len(records) == exchange.answer[0] * size
+    for at in range(0, len(records), size):
+        ident = struct.unpack_from("<Q", records, at + WORDS["AUDIT_AT_SUBJECT"])[0]
+        index = struct.unpack_from("<H", records, at + WORDS["AUDIT_AT_SUBJECT_IX"])[0]
+        assert (ident, index) == (row.service_id, row.index), "a record about another"
+
+
 def target() -> Target:
     kept: dict[int, tuple[int, bytes]] = {}
     newest = 0
@@ -74,5 +84,7 @@ def target() -> Target:
             appended(exchange)
         elif exchange.op == QUERY:
             page(machine, exchange)
+        elif exchange.op == OP["audit_own"]:
+            own_page(machine, exchange)
 
     return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: "event" if name == "close" else name))

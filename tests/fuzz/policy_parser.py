@@ -62,6 +62,11 @@ effect = "allow"
 gates = ["bring_up"]
 reason = "r"
 [[rule]]
+subject = "app:*"
+action = "keystore.kv"
+effect = "allow"
+reason = "r"
+[[rule]]
 subject = "app:one"
 action = "keystore.*"
 effect = "deny"
