@@ -34,21 +34,21 @@ def _draw(count):
     return data
 
 
-def _stats():
+def stats():
     until = client.deadline(_UNTIL)
     return client.ask(ways.to(b"rngd"), contract.OP_RNGD_STATS, b"", contract.REPLY_RNGD_STATS, until)
 
 
 # Two draws of 32 bytes that differ, one of every extreme length; the service's own count agrees.
 def prove_entropy():
-    before = _stats()
+    before = stats()
     first = _draw(32)
     second = _draw(32)
     check(first != second, "two draws are equal")
     for data in (first, second, _draw(contract.LIMIT_ENTROPY_BYTES)):
         check(len(set(data)) > 8, "hardly a byte differs from the others")
     _draw(1)
-    after = _stats()
+    after = stats()
     check(after[0] - before[0] == _drawn[0], "requests that rngd counted")
     check(after[2] - before[2] == _drawn[1], "bytes that rngd counted as served")
     check(after[1] - before[1] >= _drawn[1], "more bytes served than taken from the device")
@@ -56,7 +56,7 @@ def prove_entropy():
 
 # Exact statuses; none of it costs the device a byte.
 def prove_oversized():
-    before = _stats()
+    before = stats()
     for count in _OVERSIZED:
         _expect(_request(count), contract.STATUS_TOO_LARGE)
     for payload in (_request(0), b"", b"\x20", b"\x20\x00\x00"):
@@ -67,7 +67,7 @@ def prove_oversized():
         "READY without its facet",
     )
     _prove_frames()
-    check(_stats()[:3] == before[:3], "a refused request was counted or cost bytes")
+    check(stats()[:3] == before[:3], "a refused request was counted or cost bytes")
     _draw(contract.LIMIT_ENTROPY_BYTES)
 
 
@@ -113,6 +113,6 @@ def _expect_fenced(what):
     check(other_type > 0, "the peer tried no handle of its own")
 
 
-# Last of the phase, since the host compares it with the emulator's own count.
+# At the end of the run, since the host compares it with the emulator's own count, and a key takes some too.
 def show_taken():
-    kernel.console("%s%016x" % (contract.LINE_RNG_BYTES, _stats()[1]))
+    kernel.console("%s%016x" % (contract.LINE_RNG_BYTES, stats()[1]))

@@ -10,6 +10,8 @@ import kernel
 import ways
 import wire
 
+_NONCE = 0x5EED0001
+
 
 # A check did not hold; args[0] says which one, in the words of the proof.
 class Failed(Exception):
@@ -42,6 +44,20 @@ def stats():
     return client.ask(ways.to(b"policyd:stats"), contract.OP_POLICYD_STATS, b"", form, until)
 
 
+# What policyd has decided since this was made, or since it was last looked at. A denial that nobody was asked for, or an allow that
+# came from elsewhere, shows here.
+class Decisions:
+    def __init__(self):
+        self.before = stats()
+
+    # Exactly so many allows and denials, malformed questions among these, all of them in the trail.
+    def expect(self, allows, denials):
+        after = stats()
+        delta = [after[number] - self.before[number] for number in range(4)]
+        check(delta == [allows + denials, allows, denials, 0], "decisions %d+%d" % (delta[1], delta[2]))
+        self.before = after
+
+
 def _fail(mark, what):
     name = mark[:-3] if mark.endswith(" ok") else mark
     kernel.console(name + " FAIL " + what)
@@ -59,17 +75,31 @@ def status_of(handle, op, payload, until):
     return contract.STATUS_OK
 
 
-# Send bytes that need not be a frame; (status, nonce) of an answer that has to be exactly a refusal's.
-def raw_status(handle, message, until):
+# Send bytes that need not be a frame; all of the answer.
+def raw(handle, message, until, accept=0):
     kernel.buffer[: len(message)] = message
     try:
-        length = kernel.call(handle, len(message), client.deadline(until))
+        length = kernel.call(handle, len(message), client.deadline(until), 0, 0, accept)
     except kernel.Error as error:
         raise Failed("no answer to a raw message kernel=%02x" % error.args[0])
-    check(length == contract.WIRE_REPLY_HEADER, "length of a refusal")
-    version, _, status, zero, nonce = struct.unpack_from("<BBBBI", kernel.buffer)
+    return bytes(kernel.buffer[:length])
+
+
+# (status, nonce) of an answer that has to be exactly a refusal's.
+def raw_status(handle, message, until, accept=0):
+    answer = raw(handle, message, until, accept)
+    check(len(answer) == contract.WIRE_REPLY_HEADER, "length of a refusal")
+    version, _, status, zero, nonce = struct.unpack_from("<BBBBI", answer)
     check(version == contract.WIRE_VERSION and zero == 0, "frame of a refusal")
     return status, nonce
+
+
+# These requests, payloads of one operation, are refused by the same bytes.
+def check_alike(handle, op, payloads, status, until, accept=0):
+    answers = {raw(handle, frame(op, payload, _NONCE), until, accept) for payload in payloads}
+    check(len(answers) == 1, "refusals that differ")
+    found, nonce = raw_status(handle, frame(op, payloads[0], _NONCE), until, accept)
+    check(found == status and nonce == _NONCE, "status of a refusal")
 
 
 def frame(op, payload, nonce, version=contract.WIRE_VERSION, count=None):

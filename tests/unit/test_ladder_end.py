@@ -80,7 +80,7 @@ def test_continuation_of_a_full_line() -> None:
 
 
 def test_continued_text_is_no_gate() -> None:
-    gate = say(CONTRACT.markers[-1])
+    gate = say(RUN.gates[-1])
     found = failure(replaced(gate, gate.replace(": ", "| ", 1)))
     assert found.code == "malformed"
 
@@ -194,13 +194,14 @@ SIGNED = [
     Marker("public_key", "SELFTEST", "policy", "gate", None, "device public key=[0-9a-f]{64}"),
     Marker("signature", "SELFTEST", "policy", "gate", None, "signature=[0-9a-f]{128}"),
 ]
+UNSIGNED = [row for row in RUN.gates if row.name not in ("public_key", "signature")]
 OTHER_SEED = bytes(32)
 
 
 def signing(*rows: Marker) -> Plan:
-    """A plan in which these rows come first in the phase `policy`."""
-    place = next(place for place, row in enumerate(CONTRACT.markers) if row.phase not in ("bring-up", "mmio"))
-    return plan(markers=[*CONTRACT.markers[:place], *(rows or SIGNED), *CONTRACT.markers[place:]])
+    """A plan in which these rows come first in the phase `policy`, in place of the contract's own."""
+    place = next(place for place, row in enumerate(UNSIGNED) if row.phase == "policy")
+    return plan(markers=[*UNSIGNED[:place], *(rows or SIGNED), *UNSIGNED[place:]])
 
 
 def signed_run(key: bytes, signature: bytes, of: Plan | None = None) -> Failure | None:
@@ -286,8 +287,7 @@ def test_newest_key_counts() -> None:
 
 
 def test_run_without_a_signature_has_none_to_check() -> None:
-    rows = [row for row in CONTRACT.markers if row.name not in ("public_key", "signature")]
-    of = plan(markers=rows)
+    of = plan(markers=UNSIGNED)
     assert judge(transcript(of), of).signed() is None
 
 

@@ -41,6 +41,7 @@ class Kernel:
         self._last: Delivery | None = None
         self._bits = 0
         self.received: tuple[int, ...] = ()  # capabilities that the last answer brought
+        self._to_move: dict[int, int] = {}
         self.buffer = memoryview(process.buffer)
 
     # messages
@@ -58,8 +59,8 @@ class Kernel:
     def reply(
         self, reply: int, length: int, sent: int = 0, grants: int = 0, dma: int = 0, offset: int = 0, count: int = 0
     ) -> None:
-        assert sent == 0, "capabilities moved by replies are not simulated"
-        self._check(self._machine.reply(self._process, reply, length, grants, dma, offset, count))
+        moved = tuple(self._to_move.get(index, 0) for index in range(sent))
+        self._check(self._machine.reply(self._process, reply, length, grants, dma, offset, count, moved))
 
     def reply_recv(
         self,
@@ -123,6 +124,11 @@ class Kernel:
         if index >= self._machine.contract.IPC_MAX_CAPS:
             raise ValueError("out of range")
         self._process.grants[index] = Grant(handle, rights, badge)
+
+    def send_cap(self, index: int, handle: int) -> None:
+        if index >= self._machine.contract.IPC_MAX_CAPS:
+            raise ValueError("out of range")
+        self._to_move[index] = handle
 
     def notify(self, handle: int) -> None:
         self._check(self._machine.notify(self._process, handle))

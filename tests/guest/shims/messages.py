@@ -184,7 +184,25 @@ class Messages:
             made.append(cap)
         return self.contract.E_OK, made
 
-    def reply(self, process: Process, handle: int, length: int, grants: int, dma: int, offset: int, count: int) -> int:
+    def _movable(self, process: Process, handles: tuple[int, ...]) -> int:
+        """The status of giving these away."""
+        for handle in handles:
+            status, _ = self.find(process, handle, right="grant")
+            if status != self.contract.E_OK:
+                return status
+        return int(self.contract.E_OK)
+
+    def reply(
+        self,
+        process: Process,
+        handle: int,
+        length: int,
+        grants: int,
+        dma: int,
+        offset: int,
+        count: int,
+        moved: tuple[int, ...] = (),
+    ) -> int:
         status, cap = self.find(process, handle, "reply")
         if cap is None:
             return status
@@ -192,7 +210,7 @@ class Messages:
             del process.caps[handle]
             return int(self.contract.E_CALLER_GONE)
         caller = cap.caller
-        if grants > caller.accept:
+        if grants + len(moved) > caller.accept:
             return int(self.contract.E_NO_SLOT)
         payload = b""
         if dma:
@@ -204,8 +222,10 @@ class Messages:
                 return int(self.contract.E_BAD_ARGUMENT)
             payload = bytes(self.device.memory[offset : offset + count])
         status, made = self._granted(process, grants)
+        status = status or self._movable(process, moved)
         if status != self.contract.E_OK:
             return status
+        made += [process.caps.pop(given) for given in moved]
         if self.device is not None:
             self.device.memory[offset : offset + len(payload)] = bytes(len(payload))
         caller.buffer[: length + len(payload)] = process.buffer[:length] + payload

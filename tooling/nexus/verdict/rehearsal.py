@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from nexus.contract.load import Contract, Marker
 from nexus.verdict.grammar import INIT, KERNEL, KEYSTORE, POLICY, Seen
-from nexus.verdict.ladder import Exit, Failure, Ladder, Plan, describe
+from nexus.verdict.ladder import GATE, Exit, Failure, Ladder, Plan, describe
 from nexus.verdict.signature import of_the_prover
 
 NONCE = "00112233445566778899aabbccddeeff"
@@ -25,6 +25,7 @@ class Rehearsal:
     def __init__(self, contract: Contract, count: int = 0) -> None:
         self.contract = contract
         self.count = count  # what a marker says whose text ends in a number
+        self.gates = tuple(row for row in contract.markers if row.marker_class == GATE)
         self.passed = Exit(code=contract.number("exit.ok"))
 
     def plan(
@@ -34,7 +35,8 @@ class Rehearsal:
         markers: Sequence[Marker] | None = None,
         policy: str = "none",
     ) -> Plan:
-        rows = tuple(self.contract.markers if markers is None else markers)
+        """Of these rows; without any, of the contract's gates: decisions may come twice, which is no failure."""
+        rows = tuple(self.gates if markers is None else markers)
         return Plan(
             phases=self.contract.phases,
             markers=rows,
@@ -85,8 +87,9 @@ class Rehearsal:
         plan = plan or self.plan()
         lines = [self.boot(plan), "rngd: some remark"]
         for phase in plan.phases:
-            lines += [self.say(row) for row in plan.markers if row.phase == phase]
-            lines.append(self.closing(phase))
+            rows = [row for row in plan.markers if row.phase == phase]
+            lines += [self.say(row) for row in rows]
+            lines.append(self.closing(phase, sum(row.label == POLICY and row.marker_class != GATE for row in rows)))
         return lines if plan.keep else [*lines, f"{KERNEL}: end run={plan.nonce} code={plan.ok_code}"]
 
     def edited(self, change: Callable[[list[str]], object], plan: Plan | None = None) -> list[str]:
