@@ -199,6 +199,44 @@ def test_run_ends_with_the_phase_that_was_asked_for(machine: Make, stop: int) ->
         assert int(lines[line].split("=")[1]) == line - before - 1
 
 
+# A logd that dies of the first record that it is given, and a policyd that gives it one.
+MORTAL = """
+import kernel, contract, server
+def on_event(kind, reason, index):
+    kernel.console("event %d %d" % (kind, index))
+server.serve({
+    contract.OP_LOGD_DECISION: (lambda record: kernel.exit(9), "*", contract.FACET_LOGD_DECISION),
+    contract.OP_LOGD_EVENT: (on_event, contract.REQUEST_LOGD_EVENT, contract.FACET_LOGD_EVENT),
+    contract.OP_LOGD_CLOSE: (lambda: kernel.console("closed") and None, "", contract.FACET_LOGD_EVENT),
+}, contract.MARK_LOGD_READY)
+"""
+DEADLY = """
+import struct, caps, client, contract, server
+from wire import Refuse
+def on_check(action, target):
+    try:
+        client.call(caps.LOGD_DECISION, contract.OP_LOGD_DECISION, b"", client.deadline(1000000))
+    except Refuse:
+        return
+server.serve({
+    contract.OP_POLICYD_CHECK: (on_check, "<H*", 0),
+    contract.OP_POLICYD_STATS: (lambda: bytes(32), "", contract.FACET_POLICYD_STATS),
+}, contract.MARK_POLICYD_READY)
+"""
+LAST = "import proof, contract\nproof.close_phase(contract.PHASE_MMIO)\n"
+
+
+def test_service_that_dies_in_the_last_moment_is_looked_after_before_the_end(machine: Make) -> None:
+    """So its death is in the trail, and a new logd can tell where that ends."""
+    m = machine(sources={"logd": MORTAL, "policyd": DEADLY, "selftest": LAST})
+    m.stop_phase = m.contract.PHASE_MMIO
+    m.boot()
+    assert m.exit_code == m.contract.EXIT_OK
+    latch, restart = m.contract.AUDIT_KIND_LATCH, m.contract.AUDIT_KIND_RESTART
+    events = [f"event {latch} {m.process('init').row.index}", f"event {restart} {m.process('logd').row.index}"]
+    assert m.said("logd") == ["ready", events[0], "ready", events[1], "closed"]
+
+
 def test_keep_leaves_the_machine_running(machine: Make) -> None:
     m = machine()
     m.flags = m.contract.FLAG_KEEP

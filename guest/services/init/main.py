@@ -16,6 +16,7 @@ import trail
 from wire import Refuse
 
 _PHASES = contract.PHASES.split()
+_EVERYBODY = (1 << contract.LIMIT_PROCESSES) - 1
 
 
 class System:
@@ -49,6 +50,7 @@ class System:
         last = self.phase == min(kernel.system(caps.SYSTEM, contract.SYSTEM_PHASE), len(_PHASES) - 1)
         self.phase += 1
         if last and not kernel.system(caps.SYSTEM, contract.SYSTEM_FLAGS) & contract.FLAG_KEEP:
+            self.on_bits(_EVERYBODY)  # one that has just died is part of what the trail has to tell
             _shut_down(contract.EXIT_OK)
 
     # Notification bits of the kernel: one for each child that stopped, by dense index.
