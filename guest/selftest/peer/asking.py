@@ -35,6 +35,8 @@ def way(number):
 
 
 def on_ask(number, op, on_behalf, payload):
+    if op >= contract.WIRE_REPLY_BIT:
+        raise Refuse(contract.STATUS_MALFORMED)
     payload = bytes(payload)
     handle = way(number)
     until = client.deadline(_ROUTES[number][1])
