@@ -135,6 +135,45 @@ def test_operation_with_reply_bit_is_malformed(
     assert parts(answer) == (number, contract.STATUS_MALFORMED, NONCE)
 
 
+def status_of(answer: bytes, message: bytes, contract: SimpleNamespace) -> int:
+    """Of an answer that has the right shape for this message, of at least a head."""
+    version, reply_op, status, zero = struct.unpack_from("<BBBB", answer)
+    assert (version, reply_op, zero) == (1, message[1] | 0x80, 0)
+    assert answer[4:8] == message[4:8]
+    assert status <= contract.STATUS_UNSUPPORTED and (status == contract.STATUS_OK or len(answer) == 8)
+    return int(status)
+
+
+@EACH
+def test_frame_mutated_at_every_byte_gets_one_whole_answer(
+    asker: Asker, contract: SimpleNamespace, cap: str, op: str, payload: bytes
+) -> None:
+    """A head that does not fit is MALFORMED; whatever else a byte becomes, the server answers and goes on."""
+    whole = frame(getattr(contract, op), payload, NONCE)
+    for place in range(len(whole)):
+        for flipped in (0x01, 0x80, 0xFF):
+            message = bytearray(whole)
+            message[place] ^= flipped
+            status = status_of(asker.send(asker.handle(cap), bytes(message)), bytes(message), contract)
+            if place in (0, 2, 3) or message[1] & contract.WIRE_REPLY_BIT:
+                assert status == contract.STATUS_MALFORMED, (place, flipped)
+    assert [line for line in asker.machine.lines if "fault" in line] == []
+
+
+@EACH
+def test_replayed_nonce_is_answered_anew(
+    asker: Asker, contract: SimpleNamespace, cap: str, op: str, payload: bytes
+) -> None:
+    """No server remembers nonces: an answer goes to the call that it answers, and a second decision is a second record."""
+    message = frame(getattr(contract, op), payload, NONCE)
+    stats = asker.handle("POLICYD_STATS"), contract.OP_POLICYD_STATS
+    counts = []
+    for _ in range(3):
+        status_of(asker.send(asker.handle(cap), message), message, contract)
+        counts.append(struct.unpack_from("<Q", asker.ask(*stats).payload)[0])
+    assert counts[2] - counts[1] == counts[1] - counts[0]
+
+
 @pytest.mark.parametrize("cap", ["INIT", "RNGD", "KEYSTORED", "SELFTEST_PEER"])
 def test_unknown_operation_is_unsupported(asker: Asker, contract: SimpleNamespace, cap: str) -> None:
     known = {getattr(contract, row[1]) for row in OPERATIONS if row[0] == cap}
@@ -165,10 +204,6 @@ def test_mutated_frame_gets_one_whole_answer(
     message = bytearray(frame(getattr(contract, op), payload, NONCE) + tail)
     message[place % len(message)] = byte
     answer = asker.send(asker.handle(cap), bytes(message))
-    version, reply_op, status, zero, nonce = struct.unpack_from("<BBBBI", answer)
-    assert (version, reply_op, zero) == (1, message[1] | 0x80, 0)
-    assert status <= contract.STATUS_UNSUPPORTED
-    assert nonce == struct.unpack_from("<I", message, 4)[0]
-    assert status == contract.STATUS_OK or len(answer) == 8
+    status_of(answer, bytes(message), contract)
     assert asker.ask(asker.handle("LOGD_STATS"), contract.OP_LOGD_STATS).status == contract.STATUS_OK
     assert [line for line in asker.machine.lines if "fault" in line] == []
