@@ -16,33 +16,52 @@ static uint32_t last_nonce;
 
 /* What the server wants to hear of besides requests, see next(); as at the start of the process until it says otherwise. */
 static bool keeps_malformed, keeps_gone;
-static uint64_t wake; /* the time at which next comes back with nothing; 0: never */
+
+/*
+ * IDLE is told once, when for that long nothing has come. The clock is read once per rest, not per message: a time that has passed
+ * while there was something to do is set anew.
+ */
+static uint64_t idle_ticks; /* 0: not wanted */
+static uint64_t wake;       /* the time that is set; 0: none */
+static bool busy = true;    /* something has come since it was set */
 
 /* What call() gives instead of a length: minus a STATUS_*, or one of these; the second lies below by an E_*. */
 enum { BAD_REPLY = -256, UNREACHABLE = -512 };
 /* What next() and answer() give instead of an operation. */
-enum { NOTHING = -1, MALFORMED = -2, GONE = -3 };
+enum { NOTHING = -1, MALFORMED = -2, GONE = -3, IDLE = -4 };
 enum { FORM_MAX = 12 };
+
+/* Until when to wait for the next message. */
+static uint64_t until(void) {
+    if (idle_ticks && busy && wake == 0) {
+        wake = nexus_time() + idle_ticks;
+        busy = false;
+    }
+    return wake;
+}
 
 static uint64_t refuse(uint64_t endpoint, uint8_t status, struct nexus_delivery *delivery) {
     struct nexus_answer answer = {.bytes = frame_write_reply(NEXUS_BUFFER, &serving, status, 0)};
-    return nexus_reply_recv(serving_reply, &answer, endpoint, 0, wake, delivery);
+    return nexus_reply_recv(serving_reply, &answer, endpoint, 0, until(), delivery);
 }
 
 /*
- * The operation of the next whole request, or NOTHING: notification bits, or none when the time to wake came. What is malformed is
- * answered and passed over, and so is an answer that nobody waits for, unless the server keeps them.
+ * The operation of the next whole request, NOTHING for notification bits, or IDLE. What is malformed is answered and passed over, and
+ * so is an answer that nobody waits for, unless the server keeps them.
  */
 static mp_obj_t next(uint64_t endpoint, uint64_t status, struct nexus_delivery *delivery) {
     for (;;) {
         if (status == E_CALLER_GONE) {
             if (keeps_gone) return MP_OBJ_NEW_SMALL_INT(GONE);
-            status = nexus_recv(endpoint, 0, wake, delivery);
+            status = nexus_recv(endpoint, 0, until(), delivery);
         }
         if (status == E_DEADLINE) {
-            *delivery = (struct nexus_delivery){0};
-            status = E_OK;
+            wake = 0;
+            if (!busy) return MP_OBJ_NEW_SMALL_INT(IDLE);
+            status = nexus_recv(endpoint, 0, until(), delivery);
+            continue;
         }
+        busy = true;
         int length = kernel_delivered(status, delivery);
         if (length < 0) return MP_OBJ_NEW_SMALL_INT(NOTHING);
         serving_reply = delivery->reply;
@@ -55,7 +74,7 @@ static mp_obj_t next(uint64_t endpoint, uint64_t status, struct nexus_delivery *
 static mp_obj_t frame_next(mp_obj_t endpoint_in) {
     struct nexus_delivery delivery;
     uint64_t endpoint = u64_of(endpoint_in);
-    return next(endpoint, nexus_recv(endpoint, 0, wake, &delivery), &delivery);
+    return next(endpoint, nexus_recv(endpoint, 0, until(), &delivery), &delivery);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(frame_next_obj, frame_next);
 
@@ -75,7 +94,7 @@ static mp_obj_t frame_answer(size_t count, const mp_obj_t *args) {
         .count = bounded_at(5, count, args, IPC_DATA_BYTES),
         .grants = bounded_at(6, count, args, IPC_MAX_CAPS),
     };
-    uint64_t sent = nexus_reply_recv(serving_reply, &answer, endpoint, 0, wake, &delivery);
+    uint64_t sent = nexus_reply_recv(serving_reply, &answer, endpoint, 0, until(), &delivery);
     /* What the kernel would not send, a window that is no longer ours, say, still gets an answer. */
     if (sent != E_OK && sent != E_CALLER_GONE && sent != E_DEADLINE) sent = refuse(endpoint, STATUS_UNAVAILABLE, &delivery);
     return next(endpoint, sent, &delivery);
@@ -94,12 +113,14 @@ static mp_obj_t frame_keep_gone(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(frame_keep_gone_obj, frame_keep_gone);
 
-/* The time at which to come back although nothing came, until it is set again; 0: never. */
-static mp_obj_t frame_wake_at(mp_obj_t deadline) {
-    wake = u64_of(deadline);
+/* After how many ticks without a message to say so; 0: never, as at the start. */
+static mp_obj_t frame_idle_after(mp_obj_t ticks) {
+    idle_ticks = u64_of(ticks);
+    wake = 0;
+    busy = true;
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(frame_wake_at_obj, frame_wake_at);
+static MP_DEFINE_CONST_FUN_OBJ_1(frame_idle_after_obj, frame_idle_after);
 
 /* Of the message that is served; 0 where a malformed one ends before it. */
 static mp_obj_t frame_op(void) { return MP_OBJ_NEW_SMALL_INT(serving.op); }
@@ -116,6 +137,38 @@ static mp_obj_t frame_facet(void) {
     return MP_OBJ_NEW_SMALL_INT(last->badge >> BADGE_FACET_SHIFT);
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(frame_facet_obj, frame_facet);
+
+static uint64_t stated(size_t offset) { return *(const volatile uint64_t *)(VA_IPC + offset); }
+
+static uint16_t audit_index(uint64_t who) {
+    return (uint16_t)((who & UINT16_MAX) | (who >> 16 & UINT16_MAX ? AUDIT_APP : 0));
+}
+_Static_assert(KIND_SERVICE == 0, "audit_index");
+
+static void store(uint8_t *to, uint64_t value, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> 8 * i);
+}
+
+/*
+ * Fills in an audit record whom the request is about, who asked if that is somebody else, and its nonce: the kernel's words, none of
+ * which becomes a number of Python's on the way. Gives the subject's index as records have it.
+ */
+static mp_obj_t frame_about(mp_obj_t record_in) {
+    mp_buffer_info_t record;
+    mp_get_buffer_raise(record_in, &record, MP_BUFFER_WRITE);
+    if (record.len < AUDIT_AT_COUNT) mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
+    const struct nexus_delivery *last = kernel_last();
+    bool behalf = nexus_flags(last->word) & DELIVER_BEHALF;
+    uint16_t subject = audit_index(behalf ? stated(IPC_SUBJECT) : last->sender);
+    uint8_t *to = record.buf;
+    store(to + AUDIT_AT_SUBJECT, behalf ? stated(IPC_SUBJECT_ID) : last->sender_id, 8);
+    store(to + AUDIT_AT_VIA, behalf ? last->sender_id : 0, 8);
+    store(to + AUDIT_AT_SUBJECT_IX, subject, 2);
+    store(to + AUDIT_AT_VIA_IX, behalf ? audit_index(last->sender) : AUDIT_NOBODY, 2);
+    store(to + AUDIT_AT_NONCE, serving.nonce, 4);
+    return MP_OBJ_NEW_SMALL_INT(subject);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(frame_about_obj, frame_about);
 
 /*
  * A payload in the notation of the contract: "<BHIQ" little-endian without padding, a last * for any number of further bytes.
@@ -185,11 +238,13 @@ static const mp_rom_map_elem_t frame_table[] = {
     {MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&frame_next_obj)},
     {MP_ROM_QSTR(MP_QSTR_op), MP_ROM_PTR(&frame_op_obj)},
     {MP_ROM_QSTR(MP_QSTR_nonce), MP_ROM_PTR(&frame_nonce_obj)},
-    {MP_ROM_QSTR(MP_QSTR_wake_at), MP_ROM_PTR(&frame_wake_at_obj)},
+    {MP_ROM_QSTR(MP_QSTR_about), MP_ROM_PTR(&frame_about_obj)},
+    {MP_ROM_QSTR(MP_QSTR_idle_after), MP_ROM_PTR(&frame_idle_after_obj)},
     {MP_ROM_QSTR(MP_QSTR_keep_malformed), MP_ROM_PTR(&frame_keep_malformed_obj)},
     {MP_ROM_QSTR(MP_QSTR_keep_gone), MP_ROM_PTR(&frame_keep_gone_obj)},
     {MP_ROM_QSTR(MP_QSTR_MALFORMED), MP_ROM_INT(MALFORMED)},
     {MP_ROM_QSTR(MP_QSTR_GONE), MP_ROM_INT(GONE)},
+    {MP_ROM_QSTR(MP_QSTR_IDLE), MP_ROM_INT(IDLE)},
     {MP_ROM_QSTR(MP_QSTR_BAD_REPLY), MP_ROM_INT(BAD_REPLY)},
     {MP_ROM_QSTR(MP_QSTR_UNREACHABLE), MP_ROM_INT(UNREACHABLE)},
 };

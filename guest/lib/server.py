@@ -2,6 +2,8 @@
 # a handler takes the decoded request and returns nothing, bytes, a count (payload already in place), dma(...) or grant(...), or
 # raises Refuse. Order of checks: frame, then facet, then everything else. Never lets one request end the service.
 
+import gc
+
 import caps
 import contract
 import frame
@@ -21,10 +23,11 @@ def grant(count):
     return (contract.STATUS_OK, 0, 0, 0, 0, count)
 
 
-# Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications, on_wake
-# the time set by frame.wake_at. A message that is no frame, or whose payload does not fit, is refused in any case, after
-# on_malformed, which may ask who sent it; on_gone hears that the last answer reached nobody. Without these two frame.next and frame.answer pass over both.
-def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, on_gone=None):
+# Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications. on_idle is
+# called once when nothing has come for a while; garbage is collected then too, where nobody waits for it. A message that is no
+# frame, or whose payload does not fit, is refused in any case, after on_malformed, which may ask who sent it; on_gone hears that
+# the last answer reached nobody. Without these two frame.next and frame.answer pass over both.
+def serve(handlers, ready=None, on_bits=None, on_idle=None, on_malformed=None, on_gone=None):
     table = dict(handlers)
     if ready is not None:
         table[contract.OP_ALL_READY] = (_Ready(ready).answer, contract.REQUEST_ALL_READY, contract.BADGE_FACET_READY)
@@ -33,6 +36,7 @@ def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, o
         frame.keep_malformed()
     if on_gone is not None:
         frame.keep_gone()
+    frame.idle_after(contract.LIMIT_IDLE_TICKS)
     op = frame.next(caps.ENDPOINT)
     while True:
         if op >= 0:
@@ -41,13 +45,14 @@ def serve(handlers, ready=None, on_bits=None, on_wake=None, on_malformed=None, o
             _tell(on_malformed)
             op = frame.answer(caps.ENDPOINT, contract.STATUS_MALFORMED, 0)
         else:
-            if op == frame.GONE:
+            if op == frame.IDLE:
+                if on_idle is not None:
+                    on_idle()
+                gc.collect()
+            elif op == frame.GONE:
                 _tell(on_gone)
-            elif kernel.bits():
-                if on_bits is not None:
-                    on_bits(kernel.bits())
-            elif on_wake is not None:
-                on_wake()
+            elif on_bits is not None:
+                on_bits(kernel.bits())
             op = frame.next(caps.ENDPOINT)
 
 

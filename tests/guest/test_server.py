@@ -1,4 +1,4 @@
-"""guest/lib/server.py and module `frame` beyond plain requests: time to wake, malformed messages and lost answers that a server keeps,
+"""guest/lib/server.py and module `frame` beyond plain requests: rest, malformed messages and lost answers that a server keeps,
 questions on somebody's behalf, capabilities that replies give.
 """
 
@@ -97,46 +97,44 @@ def test_answer_that_nobody_waits_for_is_told_only_to_who_wants_it(
     assert asker.ask(to, 1).status == contract.STATUS_OK
 
 
-# the time to wake
+# rest
 
-WAKING = """
-def arm(ticks):
-    frame.wake_at(kernel.time() + ticks if ticks else 0)
-def on_wake():
-    kernel.console("woke bits=%d" % kernel.bits())
-    frame.wake_at(0)
+RESTING = """
+def on_idle():
+    kernel.console("idle")
 def on_bits(bits):
     kernel.console("bits %d" % bits)
-server.serve({1: (arm, "<I", 0)}, on_bits=on_bits, on_wake=on_wake)
+server.serve({1: (lambda: None, "", 0)}, on_bits=on_bits, on_idle=on_idle)
 """
 
 
-def test_server_wakes_once_at_its_time(machine: Make) -> None:
-    asker = served(machine, WAKING)
+def test_rest_is_told_once(machine: Make, contract: SimpleNamespace) -> None:
+    asker = served(machine, RESTING)
+    assert asker.machine.said("logd") == ["idle"]  # of its start
+    asker.machine.now += 100 * contract.LIMIT_IDLE_TICKS
     before = asker.machine.now
-    asker.ask(asker.given("logd"), 1, struct.pack("<I", 5000))
-    assert asker.machine.said("logd") == []
+    asker.ask(asker.given("logd"), 1)
+    assert asker.machine.said("logd") == ["idle"]
     asker.machine.run()
-    assert asker.machine.said("logd") == ["woke bits=0"]
-    assert before + 5000 <= asker.machine.now < before + 5100
+    assert asker.machine.said("logd") == ["idle", "idle"]
+    assert contract.LIMIT_IDLE_TICKS <= asker.machine.now - before < contract.LIMIT_IDLE_TICKS + 100
 
 
-def test_bits_come_before_the_time_to_wake_and_are_no_wake(machine: Make) -> None:
-    asker = served(machine, WAKING)
+def test_whoever_was_asked_meanwhile_does_not_rest(machine: Make, contract: SimpleNamespace) -> None:
+    asker = served(machine, RESTING)
     to = asker.given("logd")
-    asker.ask(to, 1, struct.pack("<I", 5000))
+    for _ in range(10):
+        asker.ask(to, 1)
+        asker.machine.now += contract.LIMIT_IDLE_TICKS // 2
+        asker.machine.run(lambda: True)
+    assert asker.machine.said("logd") == ["idle"]
+
+
+def test_notification_ends_a_rest_and_is_none(machine: Make) -> None:
+    asker = served(machine, RESTING)
     asker.machine.signal(asker.machine.process("logd"), 4)
     asker.machine.run()
-    assert asker.machine.said("logd") == ["bits 4", "woke bits=0"]
-
-
-def test_time_to_wake_can_be_taken_back(machine: Make) -> None:
-    asker = served(machine, WAKING)
-    to = asker.given("logd")
-    asker.ask(to, 1, struct.pack("<I", 5000))
-    asker.ask(to, 1, struct.pack("<I", 0))
-    asker.machine.run()
-    assert asker.machine.said("logd") == []
+    assert asker.machine.said("logd") == ["idle", "bits 4", "idle"]
 
 
 # on somebody's behalf

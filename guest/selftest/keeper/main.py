@@ -16,7 +16,7 @@ _words = kernel.kept(caps.KEPT_BYTES, "Q")
 
 
 class Seen:
-    number = woken = malformed = gone = op = nonce = 0
+    number = idle = malformed = gone = op = nonce = 0
 
 
 def on_life():
@@ -81,13 +81,12 @@ def on_policy():
     return crypto.sha256(kernel.policy(caps.POLICY_BYTES, "B"))
 
 
-def on_wake_in(ticks):
-    frame.wake_at(kernel.time() + ticks)
+def on_idle_after(ticks):
+    frame.idle_after(ticks)
 
 
-def on_wake():
-    Seen.woken += 1 if kernel.bits() == 0 else 100
-    frame.wake_at(0)
+def on_idle():
+    Seen.idle += 1
 
 
 def on_malformed():
@@ -102,7 +101,7 @@ def on_gone():
 
 def on_told():
     form = contract.REPLY_KEEPER_TOLD
-    return struct.pack(form, Seen.woken, Seen.malformed, Seen.gone, Seen.op, Seen.nonce)
+    return struct.pack(form, Seen.idle, Seen.malformed, Seen.gone, Seen.op, Seen.nonce)
 
 
 # A wait ends with the deadline of the call that is being served.
@@ -130,11 +129,11 @@ HANDLERS = {
     contract.OP_KEEPER_VIEWS: (on_views, contract.REQUEST_KEEPER_VIEWS, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_REACH: (on_reach, contract.REQUEST_KEEPER_REACH, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_POLICY: (on_policy, contract.REQUEST_KEEPER_POLICY, contract.BADGE_FACET_ANY),
-    contract.OP_KEEPER_WAKE: (on_wake_in, contract.REQUEST_KEEPER_WAKE, contract.BADGE_FACET_ANY),
+    contract.OP_KEEPER_IDLE: (on_idle_after, contract.REQUEST_KEEPER_IDLE, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_TOLD: (on_told, contract.REQUEST_KEEPER_TOLD, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_STAY: (on_stay, contract.REQUEST_KEEPER_STAY, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_GIVE: (on_give, contract.REQUEST_KEEPER_GIVE, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_ABOUT: (on_about, contract.REQUEST_KEEPER_ABOUT, contract.BADGE_FACET_ANY),
 }
 
-server.serve(HANDLERS, on_wake=on_wake, on_malformed=on_malformed, on_gone=on_gone)
+server.serve(HANDLERS, on_idle=on_idle, on_malformed=on_malformed, on_gone=on_gone)

@@ -76,13 +76,15 @@ def _told():
     return _keeper(contract.OP_KEEPER_TOLD, b"", contract.REPLY_KEEPER_TOLD)
 
 
-def test_server_wakes_once_at_its_time():
-    _keeper(contract.OP_KEEPER_WAKE, struct.pack(contract.REQUEST_KEEPER_WAKE, contract.LIMIT_TICK_HZ // 100))
-    assert _told()[0] == 0
-    _rest(contract.LIMIT_TICK_HZ // 50)
-    assert _told()[0] == 1
-    _rest(contract.LIMIT_TICK_HZ // 50)
-    assert _told()[0] == 1
+# Being asked how often ends a rest too.
+def test_server_hears_once_that_it_is_idle():
+    before = _told()[0]
+    _keeper(contract.OP_KEEPER_IDLE, struct.pack(contract.REQUEST_KEEPER_IDLE, contract.LIMIT_TICK_HZ // 100))
+    assert _told()[0] == before
+    _rest(contract.LIMIT_TICK_HZ // 10)
+    assert _told()[0] == before + 1
+    _rest(contract.LIMIT_TICK_HZ // 10)
+    assert _told()[0] == before + 2
 
 
 def _rest(ticks):
@@ -156,7 +158,7 @@ CASES = (
     test_views_of_kept_memory_and_policy_behave,
     test_kept_memory_ends_where_the_row_says,
     test_policy_is_the_images,
-    test_server_wakes_once_at_its_time,
+    test_server_hears_once_that_it_is_idle,
     test_server_hears_of_malformed_messages_and_lost_answers,
     test_capabilities_come_as_they_were_accepted,
     test_subject_is_the_kernels_word,

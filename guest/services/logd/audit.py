@@ -89,13 +89,10 @@ def _is_decision(draft):
         return False
     if verdict < contract.AUDIT_VERDICT_ALLOW or verdict > contract.AUDIT_VERDICT_MALFORMED:
         return False
-    subject = draft[contract.AUDIT_AT_SUBJECT_IX] | draft[contract.AUDIT_AT_SUBJECT_IX + 1] << 8
-    via = draft[contract.AUDIT_AT_VIA_IX] | draft[contract.AUDIT_AT_VIA_IX + 1] << 8
+    subject, via = struct.unpack_from("<HH", draft, contract.AUDIT_AT_SUBJECT_IX)
     if not _is_process(subject) or (via != contract.AUDIT_NOBODY and not _is_process(via)):
         return False
-    name = bytes(draft[contract.AUDIT_AT_TARGET :])
-    end = name.find(b"\0")
-    return end < 0 or name[end:] == bytes(contract.AUDIT_TARGET_BYTES - end)
+    return b"\0" not in bytes(draft[contract.AUDIT_AT_TARGET :]).rstrip(b"\0")
 
 
 # Apps have the dense indices above those of the recipe's processes.

@@ -4,14 +4,23 @@
 import contract
 import kernel
 
-_ACTIONS = [contract.LINE_UNKNOWN] + contract.ACTION_NAMES.split()
+_ACTIONS = [name.encode() + b")" for name in [contract.LINE_UNKNOWN] + contract.ACTION_NAMES.split()]
 
 
 class Lines:
+    # subjects: names of processes by dense index.
     def __init__(self, subjects):
-        self.subjects = subjects
+        names = [name.encode() for name in subjects]
+        self.denials = self._openings(contract.LINE_DENY, names)
+        self.allows = self._openings(contract.LINE_ALLOW, names)
         self.held = [0] * contract.LIMIT_DECISION_LINES
         self.count = 0
+
+    # What lines begin with, by the subject; the last is that of any app. Bytes: the interpreter looks each new text up among its names.
+    def _openings(self, verdict, names):
+        return [
+            verdict.encode() + name + contract.LINE_ACTION.encode() for name in names + [contract.LINE_APP.encode()]
+        ]
 
     # Hold back the line of one decision; action 0 for a question that is none.
     def decision(self, allowed, subject_index, action):
@@ -30,10 +39,7 @@ class Lines:
         return kernel.console(contract.LINE_FALLBACK + record.hex())
 
     def _text(self, held):
-        action = held >> 17
-        name = _ACTIONS[action] if action < len(_ACTIONS) else contract.LINE_UNKNOWN
-        opening = contract.LINE_ALLOW if held & 1 else contract.LINE_DENY
-        return opening + self._subject(held >> 1 & 0xFFFF) + contract.LINE_ACTION + name + ")"
-
-    def _subject(self, index):
-        return contract.LINE_APP if index & contract.AUDIT_APP else self.subjects[index]
+        action, index = held >> 17, held >> 1 & 0xFFFF
+        openings = self.allows if held & 1 else self.denials
+        opening = openings[-1 if index & contract.AUDIT_APP else index]
+        return opening + _ACTIONS[action if action < len(_ACTIONS) else 0]

@@ -1,7 +1,6 @@
 # policyd: the only one that decides. Every question is about whom the kernel says it is about: the sender, or the one on whose
 # behalf the sender serves. Order: decide, record, answer; what can't be recorded is refused. Never says why it refused.
 
-import gc
 import struct
 
 import caps
@@ -14,7 +13,7 @@ import server
 from lines import Lines
 from record import Record
 from tally import Tally
-from wire import Refuse, Unreachable
+from wire import Refuse
 
 _APP_MASK = (1 << contract.POLICY_LIMIT_ACTIONS) - 1
 _SERVICE_MASK = -1
@@ -24,15 +23,13 @@ _record = Record()
 _lines = Lines(caps.SUBJECTS)
 
 
-# Place of the subject and of the asker in the table, and the subject's mask, all by the kernel's word; noted in the record.
+# Places in the table of the asker and of whom it is about, and that one's mask: all by the kernel's word.
 def _who():
     sender = nexus_sel.subject(subjects, kernel.kind(), kernel.sender(), kernel.sender_id())
     index = kernel.subject()
     if index < 0:
-        _record.about(kernel.sender(), kernel.kind(), kernel.sender_id())
         return contract.POLICY_TABLE_SELF, sender, _mask(kernel.kind(), kernel.sender_mask())
     kind = kernel.subject_kind()
-    _record.about(index, kind, kernel.subject_id(), kernel.sender(), kernel.kind(), kernel.sender_id())
     return sender, nexus_sel.subject(subjects, kind, index, kernel.subject_id()), _mask(kind, kernel.subject_mask())
 
 
@@ -54,7 +51,7 @@ def _decide(op, action, name):
     said = nexus_sel.decide(rules, asker, subject, mask, action, nexus_sel.target(names, name), _gates())
     allowed = said > 0
     verdict = contract.AUDIT_VERDICT_ALLOW if allowed else contract.AUDIT_VERDICT_DENY
-    _record.question(verdict, op, nexus_sel.reason(said), action, nexus_sel.rule(said), frame.nonce(), name)
+    _record.question(verdict, op, nexus_sel.reason(said), action, nexus_sel.rule(said), name)
     if not (_keep(action, allowed) and allowed):
         raise Refuse(contract.STATUS_DENIED)
 
@@ -66,18 +63,15 @@ def _keep(action, allowed):
         return False
     _tally.count(allowed, not recorded)
     _lines.decision(allowed, _record.subject_index, action)
-    frame.wake_at(kernel.time() + contract.LIMIT_DECISION_LINE_TICKS)
     return True
 
 
+# Not by client.call: this is on the way of every question, and there is no answer to look at.
 def _to_logd():
     until = client.deadline(contract.EDGE_DEADLINE_LOGD_POLICYD)
-    try:
-        client.call(caps.LOGD_DECISION, contract.OP_LOGD_DECISION, _record.bytes, until)
-    except Refuse as refusal:
-        _tally.unsure = _tally.unsure or isinstance(refusal, Unreachable)
-        return False
-    return True
+    count = frame.call(caps.LOGD_DECISION, contract.OP_LOGD_DECISION, _record.bytes, until)
+    _tally.unsure = _tally.unsure or count < frame.BAD_REPLY
+    return count >= 0
 
 
 def on_check(action, target):
@@ -101,8 +95,7 @@ def on_stats():
 
 # A question that is none counts as a refusal, and is written down like one; the server answers it.
 def on_malformed():
-    _who()
-    _record.question(contract.AUDIT_VERDICT_MALFORMED, frame.op(), 0, 0, 0, frame.nonce(), b"")
+    _record.question(contract.AUDIT_VERDICT_MALFORMED, frame.op(), 0, 0, 0, b"")
     _keep(0, False)
 
 
@@ -110,13 +103,6 @@ def on_malformed():
 def on_gone():
     if _record.undelivered() and not _to_logd():
         _lines.fallback(_record.bytes)
-
-
-# Nobody has asked for a while: print what was decided, and tidy up where no asker pays for it.
-def on_wake():
-    frame.wake_at(0)
-    _lines.flush()
-    gc.collect()
 
 
 HANDLERS = {
@@ -145,4 +131,4 @@ try:
     _tally = Tally(kernel.kept(caps.KEPT_BYTES, "Q"), _in_trail())
 except Refuse:
     kernel.exit(contract.LEAVE_FAILED)
-server.serve(HANDLERS, contract.MARK_POLICYD_READY, on_wake=on_wake, on_malformed=on_malformed, on_gone=on_gone)
+server.serve(HANDLERS, contract.MARK_POLICYD_READY, on_idle=_lines.flush, on_malformed=on_malformed, on_gone=on_gone)

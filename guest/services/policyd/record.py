@@ -4,10 +4,10 @@
 import struct
 
 import contract
+import frame
 
 _QUESTION = "<BBBBHH"
-_ABOUT = "<QQHH"
-_NO_TARGET = bytes(contract.AUDIT_TARGET_BYTES)
+_TARGET = "<%ds" % contract.AUDIT_TARGET_BYTES  # filled up with zeros
 
 
 class Record:
@@ -15,17 +15,12 @@ class Record:
         self.bytes = bytearray(contract.AUDIT_AT_PREVIOUS)
         self.subject_index = 0
 
-    # Who it is about, and who asked where that is somebody else.
-    def about(self, index, kind, service_id, via=contract.AUDIT_NOBODY, via_kind=contract.KIND_SERVICE, via_id=0):
-        subject, asker = _index(index, kind), _index(via, via_kind)
-        struct.pack_into(_ABOUT, self.bytes, contract.AUDIT_AT_SUBJECT, service_id, via_id, subject, asker)
-        self.subject_index = subject
-
-    def question(self, verdict, op, reason, action, rule, nonce, name):
+    # Whom the request being served is about and who asked, by the kernel's word; and the question itself.
+    def question(self, verdict, op, reason, action, rule, name):
+        self.subject_index = frame.about(self.bytes)
         kind = contract.AUDIT_KIND_DECISION
         struct.pack_into(_QUESTION, self.bytes, contract.AUDIT_AT_KIND, kind, verdict, op, reason, action, rule)
-        struct.pack_into("<I", self.bytes, contract.AUDIT_AT_NONCE, nonce)
-        self.bytes[contract.AUDIT_AT_TARGET :] = name + _NO_TARGET[len(name) :]
+        struct.pack_into(_TARGET, self.bytes, contract.AUDIT_AT_TARGET, name)
 
     # Make it the record of an answer that did not arrive; False if what was answered last is no decision on record.
     def undelivered(self):
@@ -33,7 +28,3 @@ class Record:
             return False
         self.bytes[contract.AUDIT_AT_KIND] = contract.AUDIT_KIND_UNDELIVERED
         return True
-
-
-def _index(index, kind):
-    return index | contract.AUDIT_APP if kind == contract.KIND_APP else index

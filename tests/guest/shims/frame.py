@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from shims.kernel import Error, Kernel
 
 FLAGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 FORM_MAX = 12
-NOTHING = -1  # notification bits, or the time to wake
+NOTHING = -1  # notification bits
 
 
 class Head(ctypes.Structure):
@@ -59,6 +60,7 @@ class Frame:
     UNREACHABLE = -512
     MALFORMED = -2
     GONE = -3
+    IDLE = -4
 
     def __init__(self, kernel: Kernel, contract: SimpleNamespace) -> None:
         self._kernel, self._contract = kernel, contract
@@ -66,7 +68,8 @@ class Frame:
         self._reply = 0
         self._nonce = 0
         self._keeps_malformed = self._keeps_gone = False
-        self._wake = 0
+        self._idle_ticks = self._wake = 0
+        self._busy = True
         self._c = library()
         size = contract.IPC_DATA_BYTES
         self._message = (ctypes.c_uint8 * size).from_buffer(kernel.buffer)
@@ -97,8 +100,13 @@ class Frame:
     def keep_gone(self) -> None:
         self._keeps_gone = True
 
-    def wake_at(self, deadline: int) -> None:
-        self._wake = deadline
+    def idle_after(self, ticks: int) -> None:
+        self._idle_ticks, self._wake, self._busy = ticks, 0, True
+
+    def _until(self) -> int:
+        if self._idle_ticks and self._busy and not self._wake:
+            self._wake, self._busy = self._kernel.time() + self._idle_ticks, False
+        return self._wake
 
     def op(self) -> int:
         return int(self._serving.op)
@@ -110,6 +118,19 @@ class Frame:
         shift = self._contract.BADGE_FACET_SHIFT
         badge = self._kernel.badge()
         return badge >> shift if badge & ((1 << shift) - 1) == self._kernel.sender() else -1
+
+    def about(self, record: bytearray) -> int:
+        contract, kernel = self._contract, self._kernel
+        sender = self._audit_index(kernel.sender(), kernel.kind())
+        who = kernel.sender_id(), 0, sender, contract.AUDIT_NOBODY
+        if kernel.subject() >= 0:
+            subject = self._audit_index(kernel.subject(), kernel.subject_kind())
+            who = kernel.subject_id(), kernel.sender_id(), subject, sender
+        struct.pack_into("<QQHHI", record, contract.AUDIT_AT_SUBJECT, *who, self.nonce())
+        return who[2]
+
+    def _audit_index(self, index: int, kind: int) -> int:
+        return index | self._contract.AUDIT_APP if kind == self._contract.KIND_APP else index
 
     def unpack(self, form: str, count: int | None = None) -> tuple[object, ...] | None:
         left = self._serving.count if count is None else count
@@ -166,8 +187,12 @@ class Frame:
                 got = self._receive(endpoint)
                 continue
             if status == contract.E_DEADLINE:
-                self._kernel.nothing_delivered()
-                return NOTHING
+                self._wake = 0
+                if not self._busy:
+                    return self.IDLE
+                got = self._receive(endpoint)
+                continue
+            self._busy = True
             if status != contract.E_OK:
                 raise Error(status)
             if length < 0:
@@ -181,7 +206,7 @@ class Frame:
 
     def _receive(self, endpoint: int) -> tuple[int, int]:
         try:
-            return self._contract.E_OK, self._kernel.recv(endpoint, self._wake)
+            return self._contract.E_OK, self._kernel.recv(endpoint, self._until())
         except Error as error:
             return error.args[0], 0
 
@@ -197,7 +222,7 @@ class Frame:
     ) -> tuple[int, int]:
         """Status and length of what comes next."""
         length = self._c.frame_write_reply(self._message, ctypes.byref(self._serving), status, ctypes.c_size_t(count))
-        rest = (endpoint, self._wake, 0, 0, grants, window, offset, piece)
+        rest = (endpoint, self._until(), 0, 0, grants, window, offset, piece)
         try:
             return self._contract.E_OK, self._kernel.reply_recv(self._reply, length, *rest)
         except Error as error:

@@ -245,10 +245,6 @@ class Kernel:
         assert self._stated.sender is not None
         return self._stated.sender
 
-    def nothing_delivered(self) -> None:
-        """For module `frame`, whose time to wake is no error."""
-        self._bits = 0
-
     def _delivered(self, status: int, delivery: Delivery | None) -> int:
         self._check(status)
         assert delivery is not None
