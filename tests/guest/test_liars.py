@@ -26,6 +26,7 @@ from shims.lies import (
     peer,
     policyd,
     when,
+    written,
 )
 from shims.machine import Machine
 
@@ -146,19 +147,13 @@ LIES = {
         "rng_denied",
         "decisions 0+0",
     ),
-    "policyd names nobody who asked": Lie(
-        "policyd",
-        "    _record.about(index, kind, kernel.subject_id(), kernel.sender(), kernel.kind(), kernel.sender_id())\n",
-        "    _record.about(index, kind, kernel.subject_id())\n",
+    "policyd names nobody who asked": written(
+        'struct.pack_into("<QHH", _record.bytes, contract.AUDIT_AT_VIA, 0, _record.subject_index, contract.AUDIT_NOBODY)',
         "policy_delegation",
         "asker of a record",
     ),
-    "policyd writes down another nonce": Lie(
-        "policyd",
-        "nexus_sel.rule(said), frame.nonce(), name)",
-        "nexus_sel.rule(said), frame.nonce() + 1, name)",
-        "audit_deny",
-        "nonce of a record",
+    "policyd writes down another nonce": written(
+        "_record.bytes[contract.AUDIT_AT_NONCE] ^= 1", "audit_deny", "nonce of a record"
     ),
     # keystored
     "keystored signs for the peer": keystored(

@@ -40,8 +40,14 @@ def when(action: str, verdict: str) -> str:
 
 def about_the_peer(action: str) -> str:
     """An allow of this action where it is about the peer, and a lie of no other."""
-    name = 'caps.SUBJECTS[_record.subject_index] == "selftest-peer"'
+    name = 'caps.SUBJECTS[kernel.sender() if kernel.subject() < 0 else kernel.subject()] == "selftest-peer"'
     return f"said > 0 or (action == contract.ACTION_{action} and {name})"
+
+
+def written(change: str, proof: str, words: str) -> Lie:
+    """policyd that writes down something else than it decided."""
+    asked = "    _record.question(verdict, op, nexus_sel.reason(said), action, nexus_sel.rule(said), name)\n"
+    return Lie("policyd", asked, f"{asked}    {change}\n", proof, words)
 
 
 def keystored(old: str, new: str, proof: str, words: str) -> Lie:
