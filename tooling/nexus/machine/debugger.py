@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from nexus.errors import DeadlineError, MachineError
 from nexus.machine import registry
@@ -21,27 +22,48 @@ DONE = "OK"
 class Debugger(Gdbstub):
     """One attachment; see `attached`."""
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._breaks: set[int] = set()
+
     def write(self, address: int, data: bytes) -> None:
         """Into physical memory, whatever is running."""
         self._ok("Qqemu.PhyMemMode:1")
         self._ok(f"M{address:x},{len(data):x}:{data.hex()}")
         self._ok("Qqemu.PhyMemMode:0")
 
-    def run_to(self, *addresses: int, satp: int) -> int:
-        """Let the machine run until the process with that address space is about to execute one of them; which one it is."""
+    def read(self, address: int, size: int) -> bytes:
+        """A little physical memory, much sooner than by QMP."""
+        self._ok("Qqemu.PhyMemMode:1")
+        answer = self._ask(f"m{address:x},{size:x}")
+        self._ok("Qqemu.PhyMemMode:0")
+        if len(answer) != 2 * size:
+            raise MachineError(f"gdbstub: no memory at {address:#x}: {answer[:40]}")
+        return bytes.fromhex(answer)
+
+    def put(self, name: str, value: int) -> None:
+        """A register of 64 bits."""
+        self._ok(f"P{self._number(name):x}={value.to_bytes(8, 'little').hex()}")
+
+    def run_to(self, *addresses: int, satp: int | None = None) -> int:
+        """Let the machine run until the process with that address space (None: whoever) is about to execute one of them; which one it is."""
+        self._break_at(set(addresses))
         while True:
             # QEMU would stop again at once at a breakpoint where it stands. Elsewhere no step: it lets neither interrupts nor the
             # clock in, so a hart that sleeps would never finish it.
             if self.register("pc") in addresses:
                 self.step()
-            for address in addresses:
-                self._ok(f"Z1,{address:x},4")
             self._go("c")
-            for address in addresses:
-                self._ok(f"z1,{address:x},4")
             counter = self.register("pc")
-            if counter in addresses and self.register("satp") == satp:
+            if counter in addresses and (satp is None or self.register("satp") == satp):
                 return counter
+
+    def _break_at(self, wanted: set[int]) -> None:
+        """They stay until others are wanted: for each that comes or goes, QEMU forgets all that it has translated."""
+        for kind, addresses in (("z", self._breaks - wanted), ("Z", wanted - self._breaks)):
+            for address in addresses:
+                self._ok(f"{kind}1,{address:x},4")
+        self._breaks = wanted
 
     def step(self, count: int = 1) -> None:
         """So many instructions, no interrupt in between."""

@@ -26,17 +26,20 @@ class Gdbstub:
         self._numbers = self._describe()
 
     def register(self, name: str) -> int:
-        if name not in self._numbers:
-            raise MachineError(f"gdbstub: no register `{name}`")
-        answer = self._ask(f"p{self._numbers[name]:x}")
+        answer = self._ask(f"p{self._number(name):x}")
         if answer.startswith("E"):
             raise MachineError(f"gdbstub: register `{name}`: {answer}")
         return int.from_bytes(bytes.fromhex(answer), "little")
 
     def close(self) -> None:
         """Detach: the machine runs on."""
-        self._ask("D")
-        self._socket.close()
+        with self._socket:
+            self._ask("D")
+
+    def _number(self, name: str) -> int:
+        if name not in self._numbers:
+            raise MachineError(f"gdbstub: no register `{name}`")
+        return self._numbers[name]
 
     def _describe(self) -> dict[str, int]:
         """Registers in the order of the description's files; one without a number follows the one before."""

@@ -6,8 +6,10 @@ Text that a test sends is never in what it expects: the UART has no echo of nexu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexus.contract.load import Contract
 from nexus.errors import DeadlineError, MachineError, UsageError
@@ -18,6 +20,9 @@ from nexus.machine.target import Target, plan_of
 from nexus.verdict.grammar import escape
 from nexus.verdict.ladder import Exit, Ladder, Verdict
 from nexus.verdict.report import tail
+
+if TYPE_CHECKING:
+    from nexus.machine.breaker import Breaker
 
 EXPECT_SECONDS = 30.0
 
@@ -85,6 +90,32 @@ class Machine:
     def reset(self) -> None:
         """system_reset; what is judged afterwards is the new boot alone."""
         self._first = self.session.reset()
+
+    @contextmanager
+    def held(self) -> Iterator[Breaker]:
+        """A new boot that stands before its first instruction, to be led from moment to moment; it runs on after the block."""
+        from nexus.machine.breaker import Breaker
+        from nexus.machine.debugger import attached
+        from nexus.machine.kernelview import KernelView
+
+        with attached(self.session) as debugger:
+            breaker = Breaker(debugger, KernelView(self.target.elf, debugger.read), self.contract, self._reset_held)
+            breaker.again()
+            yield breaker
+
+    def _reset_held(self) -> None:
+        self.qmp("system_reset")
+        self._first = self.session.console.cut()
+
+    def last_boot(self, until: str, seconds: float = EXPECT_SECONDS) -> list[str]:
+        """The lines of the newest boot, once one has come that starts so."""
+        lines: list[str] = []
+        while not (lines and lines[-1].startswith(until)):
+            seen = self.session.console.line(self._first + len(lines), seconds)
+            if seen is None:
+                raise DeadlineError(f"no line `{until}` in this boot", self._evidence())
+            lines.append(escape(seen.data))
+        return lines
 
     def wait(self, timeout: float = EXPECT_SECONDS) -> Exit | None:
         """How the machine ended, with all its lines in the log; None when it still runs after that time."""

@@ -1,0 +1,249 @@
+"""A service faults, at each phase of the ladder, asleep or in the midst of a call: whatever follows, nothing is allowed that policy
+denies, no proof is claimed that was not made, the trail verifies and tells what happened, and the service is back or the run has ended
+with its named code.
+
+Scenario: the selftest system under a debugger, one boot after the other; see machine/breaker.py for what "faults" means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+
+import pytest
+
+from nexus.audit.record import Form, Record
+from nexus.audit.source import Reader, head_in, region_of
+from nexus.audit.trail import Trail, from_store, verify
+from nexus.contract.load import load_contract
+from nexus.layout import RAM_BASE, contract_dir, find_root
+from nexus.machine.breaker import Breaker
+from nexus.machine.kernelview import KernelView
+from nexus.machine.live import Machine
+from nexus.plugin import Boot
+from nexus.policy.evaluate import Evaluator, load_evaluator
+from nexus.recipe.check import load_system
+from nexus.recipe.model import service_id
+
+ROOT = find_root()
+CONTRACT = load_contract(contract_dir(ROOT))
+FORM = Form(CONTRACT)
+SYSTEM = load_system("selftest", ROOT, CONTRACT)
+NAMES = tuple(process.id_name for process in SYSTEM.processes)
+EXITS = CONTRACT.table("exit")
+LINES = {name: str(text) for name, text in CONTRACT.table("line").items()}
+ACTIONS = {number: name for name, number in FORM.actions.items()}
+PROOFS = [re.compile(row.pattern or re.escape(row.text or "")) for row in CONTRACT.markers if row.label == "SELFTEST"]
+FAILED = re.compile(r" FAIL |^uncaught (?:Refuse|Unreachable|BadReply) ")
+DECISION = re.compile(r"policyd: (allow|deny) \(subject=(\S+) action=(\S+)\)")
+# So often, at least, is each found at work; and so many returns of the kernel later it is in the midst of it.
+WORKS = {"logd": 5, "policyd": 5, "rngd": 2, "vault": 1, "keystored": 2}
+LATER = {"logd": 4, "policyd": 4, "rngd": 4, "vault": 2, "keystored": 6}
+SERVICES = ("logd", "policyd", "rngd", "vault", "keystored")
+# Time is counted in instructions, so that no busy host makes anybody late. Not sleep=off: each stop would take the clock to QEMU's next timer.
+EXACT = "shift=0"
+MEMORY = CONTRACT.number("fault.memory")
+EACH = pytest.mark.parametrize("service", SERVICES)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One boot, from its console and from the memory of its last moment."""
+
+    code: int
+    lines: list[str]
+    trail: Trail
+
+    @cached_property
+    def proofs(self) -> list[str]:
+        return [line.removeprefix("SELFTEST: ") for line in self.lines if line.startswith("SELFTEST: ")]
+
+    @cached_property
+    def fallbacks(self) -> list[Record]:
+        """Decisions that logd did not take."""
+        text = "\n".join(self.lines).replace("\npolicyd| ", "")
+        found = re.findall(rf"^policyd: {LINES['fallback']}([0-9a-f]+)$", text, re.MULTILINE)
+        return [FORM.parse(bytes.fromhex(one).ljust(FORM.bytes, b"\0")) for one in found]
+
+    def records(self, kind: str) -> list[Record]:
+        return [row for _, row in self.trail.records if row.kind == FORM.kinds[kind]]
+
+    def told(self, label: str, text: str) -> int:
+        return self.lines.count(f"{label}: {text}")
+
+
+def ended(machine: Machine, breaker: Breaker) -> Run:
+    """Let the boot come to its end."""
+    code = breaker.until_end()
+    reader = Reader(machine.read_phys(RAM_BASE, machine.target.ram_bytes))
+    data = region_of(KernelView(machine.target.elf, reader), "logd", CONTRACT, FORM)
+    return Run(code, machine.last_boot("kernel: end run="), from_store(FORM, NAMES, data))
+
+
+# ---- what must hold whatever has happened ----------------------------------------------------------------------------
+
+
+def check_proofs(run: Run) -> None:
+    """Those claimed are the first ones in their order; a run that passed has all, one that failed says at which it did."""
+    claimed = [text for text in run.proofs if not FAILED.search(text)]
+    assert all(pattern.fullmatch(text) for pattern, text in zip(PROOFS, claimed, strict=False)), claimed
+    if run.code == EXITS["ok"]:
+        assert run.proofs == claimed and len(claimed) == len(PROOFS), run.proofs
+    if run.code == EXITS["selftest_failed"]:
+        assert len(run.proofs) == len(claimed) + 1 and FAILED.search(run.proofs[-1]), run.proofs
+    assert run.code in (EXITS["ok"], EXITS["selftest_failed"], EXITS["critical_died"]), run.code
+
+
+@cache
+def host_evaluator() -> Evaluator:
+    return load_evaluator(SYSTEM, CONTRACT, ROOT)
+
+
+def check_decisions(run: Run) -> None:
+    """Each verdict on record is the host's own; each line on the console has a record."""
+    evaluator = host_evaluator()
+    latch = min((row.seq for row in run.records("latch")), default=run.trail.seq + 1)
+    made: Counter[tuple[str, str, str]] = Counter()
+    for row in [*run.records("decision"), *run.fallbacks]:
+        subject, via = NAMES[row.subject_ix], None if row.via_ix == FORM.nobody else NAMES[row.via_ix]
+        action, target = ACTIONS.get(row.action, LINES["unknown"]), row.target.rstrip(b"\0").decode("latin1")
+        gates = ("bring_up",) if 0 < row.seq < latch else ()
+        allows = evaluator.decide(subject, action, target, gates, via).allow
+        if row.verdict == FORM.verdicts["allow"]:
+            assert allows, (subject, action, target, gates, via)
+        elif row.verdict == FORM.verdicts["deny"] and allows:  # a record does not tell "rngd" from "rngd" and a zero
+            assert not evaluator.decide(subject, action, target + "\0", gates, via).allow
+        made["allow" if row.verdict == FORM.verdicts["allow"] else "deny", subject, action] += row.count or 1
+    for line in run.lines:
+        if found := DECISION.fullmatch(line):
+            made[found[1], found[2], found[3]] -= 1
+    assert min(made.values(), default=0) >= 0, made
+
+
+def check_counts(run: Run) -> None:
+    """What init told at the ends of the phases is what the trail and the fallback lines hold."""
+    told = re.findall(rf"^init: {LINES['phase']}\S+{LINES['decisions']}(\d+)$", "\n".join(run.lines), re.MULTILINE)
+    if run.code == EXITS["ok"]:
+        assert sum(map(int, told)) == run.trail.decisions + len(run.fallbacks), told
+
+
+def check_trail(run: Run) -> None:
+    assert [str(finding) for finding in verify(run.trail)] == []
+    told = head_in("\n".join(run.lines), CONTRACT)
+    assert told is None or told == run.trail.head()
+    assert told is not None or run.code == EXITS["critical_died"] or run.told("logd", "ready") == 0
+
+
+def check(run: Run) -> None:
+    for rule in (check_proofs, check_decisions, check_counts, check_trail):
+        rule(run)
+
+
+def check_back(run: Run, service: str, faults: int = 1) -> None:
+    """It was started again, which is on record with the fault, and it has answered since."""
+    assert sum(line.startswith(f"kernel: fault label={service} cause=memory") for line in run.lines) == faults
+    assert run.told(service, "ready") >= 1
+    ident = service_id(service)
+    found = [row for row in run.records("restart") if (row.subject, row.reason) == (ident, MEMORY)]
+    assert len(found) == faults, found
+    later = [row for row in run.records("restart") if (row.subject, row.reason) == (ident, 0)]
+    assert len(later) == (faults if service == "logd" else 0)  # what a new logd says of itself
+
+
+# ---- a fault in each phase -------------------------------------------------------------------------------------------
+
+
+def restarts_of(service: str) -> int:
+    return SYSTEM.process(service).restarts
+
+
+def asleep(service: str, breaker: Breaker, phase: str) -> bool:
+    """At the beginning of the phase; in the first one, while init waits for the answer that it is ready."""
+    if phase == CONTRACT.phases[0]:
+        return breaker.until_line(f"{service}: ready") is not None
+    return breaker.until_phase(phase)
+
+
+def at_work(service: str, times: int, breaker: Breaker, phase: str) -> bool:
+    return breaker.until_phase(phase) and breaker.into(service, times)
+
+
+def break_in_each(machine: Machine, service: str, phases: Sequence[str], reach: Callable[[Breaker, str], bool]) -> int:
+    """Break the service where `reach` leads to in each of these phases, in as few boots as its restarts allow; where it could be."""
+    left, broken = list(phases), 0
+    with machine.held() as breaker:
+        while left:
+            faults = 0
+            for phase in left[:: -(-len(left) // restarts_of(service))]:
+                if reach(breaker, phase):
+                    assert breaker.break_process(service)
+                    faults += 1
+                    left.remove(phase)
+                elif faults == 0:
+                    left.remove(phase)  # it has nothing to do there
+            run = ended(machine, breaker)
+            check(run)
+            check_back(run, service, faults)
+            broken += faults
+            breaker.again()
+    return broken
+
+
+@EACH
+def test_fault_in_its_sleep_at_the_beginning_of_each_phase(boot: Boot, service: str) -> None:
+    machine = boot(icount=EXACT)
+    broken = break_in_each(machine, service, CONTRACT.phases, partial(asleep, service))
+    assert broken == len(CONTRACT.phases)
+
+
+@EACH
+@pytest.mark.parametrize("later", [False, True], ids=["woken", "later"])
+def test_fault_in_the_midst_of_its_work_in_each_phase(boot: Boot, service: str, later: bool) -> None:
+    """Behind the wait for what it is asked; and at a later return of the kernel, in the midst of an answer or a call of its own."""
+    machine = boot(icount=EXACT)
+    reach = partial(at_work, service, LATER[service] if later else 1)
+    broken = break_in_each(machine, service, CONTRACT.phases[1:], reach)
+    assert broken >= WORKS[service]
+
+
+# ---- more faults than restarts ---------------------------------------------------------------------------------------
+
+
+def use_up(breaker: Breaker, service: str) -> None:
+    """Break it as soon as it is ready again, until nobody starts it any more."""
+    assert breaker.until_phase("mmio")
+    for _ in range(restarts_of(service)):
+        assert breaker.break_process(service)
+        assert breaker.until_line(f"{service}: ready")
+    assert breaker.break_process(service)
+
+
+@pytest.mark.parametrize("service", ["logd", "policyd"])
+def test_system_ends_with_its_named_code_when_a_critical_service_is_used_up(boot: Boot, service: str) -> None:
+    machine = boot(icount=EXACT)
+    with machine.held() as breaker:
+        use_up(breaker, service)
+        run = ended(machine, breaker)
+    check(run)
+    assert run.code == EXITS["critical_died"]
+    assert run.told(service, "ready") == 1 + restarts_of(service)
+    assert run.told("init", LINES["unavailable"] + service) == 1
+    exit = machine.wait()
+    assert exit is not None and exit.code == EXITS["critical_died"]
+
+
+@pytest.mark.parametrize("service", ["rngd", "vault", "keystored"])
+def test_system_goes_on_without_a_service_that_is_used_up(boot: Boot, service: str) -> None:
+    """Whatever needs it fails with a type; nobody else notices."""
+    machine = boot(icount=EXACT)
+    with machine.held() as breaker:
+        use_up(breaker, service)
+        run = ended(machine, breaker)
+    check(run)
+    assert run.told(service, "ready") == 1 + restarts_of(service)
+    assert run.told("init", LINES["unavailable"] + service) == 1
+    found = [row for row in run.records("restart") if row.subject == service_id(service)]
+    assert [row.reason for row in found] == [MEMORY] * restarts_of(service)
