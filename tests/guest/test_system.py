@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from shims.machine import Machine
 
 from nexus import layout
 from nexus.contract.load import Marker, load_contract
+from nexus.policy.evaluate import route_name
 from nexus.verdict.grammar import Line
 from nexus.verdict.ladder import GATE, matches
 
@@ -70,6 +72,21 @@ def test_run_says_every_marker_in_its_place(machine: Make, nature: Nature) -> No
     assert reached(m) == [row.name for row in MARKERS]
     assert [row.name for row in MARKERS if row.marker_class == GATE and times_said(m, row) != 1] == []
     assert [line for line in m.lines if "FAIL" in line or "fault" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("process", "module", "table"), [("selftest", "routing", "_OWN"), ("selftest-peer", "peer/asking", "_ROUTES")]
+)
+def test_every_route_of_the_recipe_is_used(machine: Make, process: str, module: str, table: str) -> None:
+    """A route that is added to the recipe has to be added to the proof as well."""
+    tree = ast.parse((layout.find_root() / f"guest/selftest/{module}.py").read_text(encoding="utf-8"))
+    (rows,) = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table
+    ]
+    assert isinstance(rows, ast.Tuple)
+    first = [row.elts[0] for row in rows.elts if isinstance(row, ast.Tuple)]
+    named = [name.value.decode() for name in first if isinstance(name, ast.Constant) and isinstance(name.value, bytes)]
+    assert sorted(named) == sorted(route_name(edge) for edge in machine().process(process).row.routes)
 
 
 def test_bytes_taken_are_what_the_device_delivered(machine: Make) -> None:
