@@ -22,6 +22,7 @@ from nexus.verdict.ladder import Exit, Ladder, Verdict
 from nexus.verdict.report import tail
 
 if TYPE_CHECKING:
+    from nexus.audit.trail import Trail
     from nexus.machine.breaker import Breaker
 
 EXPECT_SECONDS = 30.0
@@ -86,6 +87,15 @@ class Machine:
             return ""
         look.take()
         return look.problem()
+
+    def trail(self) -> Trail:
+        """The audit trail as it is now, between two operations of logd."""
+        from nexus.audit.source import from_machine
+        from nexus.machine.registry import live_machines
+
+        root = self.session.root
+        record = next(one for one in live_machines(root) if one.id == self.session.run.id)
+        return from_machine(root, record, self.contract).trail
 
     def reset(self) -> None:
         """system_reset; what is judged afterwards is the new boot alone."""
