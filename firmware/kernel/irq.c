@@ -47,10 +47,14 @@ static void device_interrupt(uint32_t irq) {
     }
 }
 
-/* All that are pending. A claimed source is completed at once: masked ones can't come again before irq_ack. */
+/*
+ * All that are pending, the console's last: it is not masked and would come again at once, one entry after the other. A claimed source
+ * is completed at once: masked ones can't come again before irq_ack.
+ */
 void irq_handle(void) {
-    for (uint32_t i = 0; i <= VIRTIO_SLOTS; i++) {
-        uint32_t irq = mmio_read32(PLIC_BASE + PLIC_CLAIM);
+    uint32_t irq = 0;
+    for (uint32_t i = 0; i <= VIRTIO_SLOTS && irq != UART_IRQ; i++) {
+        irq = mmio_read32(PLIC_BASE + PLIC_CLAIM);
         if (irq == 0) return;
         if (irq == UART_IRQ) console_interrupt(); else device_interrupt(irq);
         mmio_write32(PLIC_BASE + PLIC_CLAIM, irq);
