@@ -23,6 +23,11 @@ def grant(count):
     return (contract.STATUS_OK, 0, 0, 0, 0, count)
 
 
+# Result of a handler: as raising Refuse, for those that refuse so often that an exception costs too much.
+def refusal(status):
+    return (status, 0)
+
+
 # Serve for ever. `ready` is the line that READY prints (None: nobody asks this server); on_bits takes notifications. on_idle is
 # called once when nothing has come for a while; garbage is collected then too, where nobody waits for it. A message that is no
 # frame, or whose payload does not fit, is refused in any case, after on_malformed, which may ask who sent it; on_gone hears that
@@ -75,42 +80,44 @@ class _Ready:
         self.line = None
 
 
-# (status, bytes of payload in place, and perhaps what follows of the DMA window) for one request.
+# (status, bytes of payload in place, and perhaps what follows of the DMA window) for one request. The one order of checks, the
+# frame being whole: payload, facet, then the handler's own.
 def _result(table, op):
     try:
-        result = _dispatch(table, op)
+        handler, form, facet = table.get(op, _UNKNOWN)
+        values = frame.unpack(form)
+        if values is None:
+            return _misfit(table[_MALFORMED])
+        if frame.facet() != facet:
+            return _DENIED
+        result = handler(*values)
         if result is None:
             return _EMPTY
-        if isinstance(result, tuple):
-            return result
-        if not isinstance(result, int):
-            count = len(result)
-            kernel.buffer[PAYLOAD : PAYLOAD + count] = result
-            result = count
-        return contract.STATUS_OK, result
-    except Refuse as refusal:
-        return refusal.status, 0
+        return result if isinstance(result, tuple) else _placed(result)
+    except Refuse as refused:
+        return refused.status, 0
     # A bug of ours must not become the caller's way to stop the service.
     except Exception as fault:  # noqa: BLE001
         _report(op, fault)
         return contract.STATUS_UNAVAILABLE, 0
 
 
+def _placed(result):
+    if isinstance(result, int):
+        return contract.STATUS_OK, result
+    count = len(result)
+    kernel.buffer[PAYLOAD : PAYLOAD + count] = result
+    return contract.STATUS_OK, count
+
+
+def _misfit(on_malformed):
+    if on_malformed is not None:
+        _tell(on_malformed)
+    return contract.STATUS_MALFORMED, 0
+
+
 def _report(op, fault):
     kernel.console("%s%02x %s" % (contract.LINE_HANDLER_FAULT, op, type(fault).__name__))
-
-
-# The one order of checks, the frame being whole: payload, facet, then the handler's own.
-def _dispatch(table, op):
-    row = table.get(op, _UNKNOWN)
-    values = frame.unpack(row[1])
-    if values is None:
-        if table[_MALFORMED] is not None:
-            _tell(table[_MALFORMED])
-        raise Refuse(contract.STATUS_MALFORMED)
-    if frame.facet() != row[2]:
-        raise Refuse(contract.STATUS_DENIED)
-    return row[0](*values)
 
 
 def _on_unknown(_payload):
@@ -119,4 +126,5 @@ def _on_unknown(_payload):
 
 _MALFORMED = -1  # where the table of handlers has on_malformed; no operation has this number
 _EMPTY = (contract.STATUS_OK, 0)
+_DENIED = refusal(contract.STATUS_DENIED)
 _UNKNOWN = (_on_unknown, "*", contract.BADGE_FACET_ANY)

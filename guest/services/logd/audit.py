@@ -16,6 +16,7 @@ from trail import Broken, Trail
 from wire import Refuse
 
 _PAGE_HEAD = struct.calcsize(contract.REPLY_LOGD_AUDIT_OWN[:-1])  # before the records
+_DECISION = "<BB%dxHH" % (contract.AUDIT_AT_SUBJECT_IX - contract.AUDIT_AT_OP)  # kind, verdict, subject, asker
 _draft = bytearray(contract.AUDIT_AT_PREVIOUS)
 
 
@@ -84,12 +85,11 @@ def on_decision(draft):
 def _is_decision(draft):
     if len(draft) != contract.AUDIT_AT_PREVIOUS:
         return False
-    kind, verdict = draft[contract.AUDIT_AT_KIND], draft[contract.AUDIT_AT_VERDICT]
+    kind, verdict, subject, via = struct.unpack_from(_DECISION, draft)
     if kind != contract.AUDIT_KIND_DECISION and kind != contract.AUDIT_KIND_UNDELIVERED:
         return False
     if verdict < contract.AUDIT_VERDICT_ALLOW or verdict > contract.AUDIT_VERDICT_MALFORMED:
         return False
-    subject, via = struct.unpack_from("<HH", draft, contract.AUDIT_AT_SUBJECT_IX)
     if not _is_process(subject) or (via != contract.AUDIT_NOBODY and not _is_process(via)):
         return False
     return b"\0" not in bytes(draft[contract.AUDIT_AT_TARGET :]).rstrip(b"\0")

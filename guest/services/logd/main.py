@@ -4,6 +4,7 @@
 import struct
 
 import audit
+import caps
 import contract
 import kernel
 import server
@@ -11,7 +12,17 @@ from ring import Ring
 from wire import Refuse
 
 _PAGE_HEAD = struct.calcsize(contract.REPLY_LOGD_QUERY[:-1])  # before the records
-_ring = Ring(contract.LIMIT_LOG_RECORDS, contract.LIMIT_LOG_BYTES)
+
+
+# Behind the trail, if there is room: on the heap, every collection of garbage would look through all of it.
+def _memory(size):
+    start = contract.AUDIT_SLOTS * contract.AUDIT_RECORD_BYTES
+    if start + size > caps.KEPT_BYTES:
+        return bytearray(size)
+    return kernel.kept(start + size, "B")[start:]
+
+
+_ring = Ring(contract.LIMIT_LOG_RECORDS, contract.LIMIT_LOG_BYTES, _memory)
 
 
 def on_append(level, text):

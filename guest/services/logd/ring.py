@@ -1,5 +1,5 @@
-# The store of log records: a ring of fixed size that is allocated once; the oldest record makes room and is counted.
-# Used by logd's handlers. Never grows, never decodes a text.
+# The store of log records: a ring of fixed size; the oldest record makes room and is counted. Used by logd's handlers. What its
+# memory holds at the start means nothing. Never grows, never decodes a text.
 
 import struct
 
@@ -9,11 +9,12 @@ _HEAD = contract.RECORD_LOG  # seq, ticks, sender, kind, level, bytes of text
 
 
 class Ring:
-    def __init__(self, records, text_bytes):
+    # memory: gives so many bytes, once.
+    def __init__(self, records, text_bytes, memory=bytearray):
         self.records = records
         self.head = struct.calcsize(_HEAD)
         self.stride = self.head + text_bytes
-        self.store = bytearray(records * self.stride)
+        self.store = memory(records * self.stride)
         self.view = memoryview(self.store)
         self.next = 1  # sequence number of the record to come
 

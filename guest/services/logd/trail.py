@@ -115,10 +115,11 @@ class Trail:
     def _count_again(self, slot, draft):
         at = slot * contract.AUDIT_RECORD_BYTES
         record = self.octets[at : at + contract.AUDIT_RECORD_BYTES]
+        # Names first, as they differ most.
         if (
-            record[: contract.AUDIT_AT_SEQ] != draft[: contract.AUDIT_AT_SEQ]
-            or record[contract.AUDIT_AT_TARGET : contract.AUDIT_AT_PREVIOUS]
+            record[contract.AUDIT_AT_TARGET : contract.AUDIT_AT_PREVIOUS]
             != draft[contract.AUDIT_AT_TARGET : contract.AUDIT_AT_PREVIOUS]
+            or record[: contract.AUDIT_AT_SEQ] != draft[: contract.AUDIT_AT_SEQ]
             or record[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_NONCE]
             != draft[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_NONCE]
         ):

@@ -22,17 +22,23 @@ class Lines:
             verdict.encode() + name + contract.LINE_ACTION.encode() for name in names + [contract.LINE_APP.encode()]
         ]
 
-    # Hold back the line of one decision; action 0 for a question that is none.
+    # Hold back the line of one decision; action 0 for a question that is none. Whoever finds no room pays for a few that are printed.
     def decision(self, allowed, subject_index, action):
         if self.count == contract.LIMIT_DECISION_LINES:
-            self.flush()
+            self._print(contract.LIMIT_DECISION_LINES_AT_ONCE)
         self.held[self.count] = (action << 17) | (subject_index << 1) | (1 if allowed else 0)
         self.count += 1
 
     def flush(self):
-        for at in range(self.count):
+        self._print(self.count)
+
+    # Print the oldest.
+    def _print(self, lines):
+        for at in range(lines):
             kernel.console(self._text(self.held[at]))
-        self.count = 0
+        for at in range(lines, self.count):
+            self.held[at - lines] = self.held[at]
+        self.count -= lines
 
     # Whether the console took the record as hex.
     def fallback(self, record):

@@ -17,6 +17,7 @@ from wire import Refuse
 
 _APP_MASK = (1 << contract.POLICY_LIMIT_ACTIONS) - 1
 _SERVICE_MASK = -1
+_DENIED = server.refusal(contract.STATUS_DENIED)
 
 rules, names, subjects, open_gates = nexus_sel.load(kernel.policy(caps.POLICY_BYTES, "H"))
 _record = Record()
@@ -25,16 +26,15 @@ _lines = Lines(caps.SUBJECTS)
 
 # Places in the table of the asker and of whom it is about, and that one's mask: all by the kernel's word.
 def _who():
-    sender = nexus_sel.subject(subjects, kernel.kind(), kernel.sender(), kernel.sender_id())
+    kind = kernel.kind()
+    sender = nexus_sel.subject(subjects, kind, kernel.sender(), kernel.sender_id())
     index = kernel.subject()
     if index < 0:
-        return contract.POLICY_TABLE_SELF, sender, _mask(kernel.kind(), kernel.sender_mask())
+        mask = _SERVICE_MASK if kind == contract.KIND_SERVICE else kernel.sender_mask() & _APP_MASK
+        return contract.POLICY_TABLE_SELF, sender, mask
     kind = kernel.subject_kind()
-    return sender, nexus_sel.subject(subjects, kind, index, kernel.subject_id()), _mask(kind, kernel.subject_mask())
-
-
-def _mask(kind, stated):
-    return stated & _APP_MASK if kind == contract.KIND_APP else _SERVICE_MASK
+    mask = _SERVICE_MASK if kind == contract.KIND_SERVICE else kernel.subject_mask() & _APP_MASK
+    return sender, nexus_sel.subject(subjects, kind, index, kernel.subject_id()), mask
 
 
 # The latch is the kernel's; asked each time, so that closing it needs no message that could be missed.
@@ -42,18 +42,17 @@ def _gates():
     return open_gates | contract.GATE_BRING_UP if kernel.bring_up() else open_gates
 
 
-# One question: come back if the answer is yes. Nothing here depends on the verdict but what is written down.
+# The answer to one question. Nothing here depends on the verdict but what is written down.
 def _decide(op, action, name):
     if len(name) > contract.POLICY_LIMIT_NAME_BYTES or b"\0" in name:
         on_malformed()
-        raise Refuse(contract.STATUS_MALFORMED)
+        return server.refusal(contract.STATUS_MALFORMED)
     asker, subject, mask = _who()
     said = nexus_sel.decide(rules, asker, subject, mask, action, nexus_sel.target(names, name), _gates())
     allowed = said > 0
     verdict = contract.AUDIT_VERDICT_ALLOW if allowed else contract.AUDIT_VERDICT_DENY
     _record.question(verdict, op, nexus_sel.reason(said), action, nexus_sel.rule(said), name)
-    if not (_keep(action, allowed) and allowed):
-        raise Refuse(contract.STATUS_DENIED)
+    return None if _keep(action, allowed) and allowed else _DENIED
 
 
 # Whether the decision is on record, in logd's trail or, if logd does not take it in time, on the console.
@@ -68,22 +67,22 @@ def _keep(action, allowed):
 
 # Not by client.call: this is on the way of every question, and there is no answer to look at.
 def _to_logd():
-    until = client.deadline(contract.EDGE_DEADLINE_LOGD_POLICYD)
+    until = kernel.time() + contract.EDGE_DEADLINE_LOGD_POLICYD
     count = frame.call(caps.LOGD_DECISION, contract.OP_LOGD_DECISION, _record.bytes, until)
     _tally.unsure = _tally.unsure or count < frame.BAD_REPLY
     return count >= 0
 
 
 def on_check(action, target):
-    _decide(contract.OP_POLICYD_CHECK, action, bytes(target))
+    return _decide(contract.OP_POLICYD_CHECK, action, bytes(target))
 
 
 def on_route(name):
-    _decide(contract.OP_POLICYD_ROUTE, contract.ACTION_ROUTE, bytes(name))
+    return _decide(contract.OP_POLICYD_ROUTE, contract.ACTION_ROUTE, bytes(name))
 
 
 def on_exec(bundle):
-    _decide(contract.OP_POLICYD_EXEC, contract.ACTION_PROC_EXEC, bytes(bundle))
+    return _decide(contract.OP_POLICYD_EXEC, contract.ACTION_PROC_EXEC, bytes(bundle))
 
 
 def on_stats():

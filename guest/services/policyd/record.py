@@ -6,8 +6,8 @@ import struct
 import contract
 import frame
 
-_QUESTION = "<BBBBHH"
-_TARGET = "<%ds" % contract.AUDIT_TARGET_BYTES  # filled up with zeros
+# Kind to rule, then what others fill in, then the target's name with zeros behind it.
+_QUESTION = "<BBBBHH%dx%ds" % (contract.AUDIT_AT_TARGET - contract.AUDIT_AT_SEQ, contract.AUDIT_TARGET_BYTES)
 
 
 class Record:
@@ -17,10 +17,9 @@ class Record:
 
     # Whom the request being served is about and who asked, by the kernel's word; and the question itself.
     def question(self, verdict, op, reason, action, rule, name):
-        self.subject_index = frame.about(self.bytes)
         kind = contract.AUDIT_KIND_DECISION
-        struct.pack_into(_QUESTION, self.bytes, contract.AUDIT_AT_KIND, kind, verdict, op, reason, action, rule)
-        struct.pack_into(_TARGET, self.bytes, contract.AUDIT_AT_TARGET, name)
+        struct.pack_into(_QUESTION, self.bytes, contract.AUDIT_AT_KIND, kind, verdict, op, reason, action, rule, name)
+        self.subject_index = frame.about(self.bytes)
 
     # Make it the record of an answer that did not arrive; False if what was answered last is no decision on record.
     def undelivered(self):

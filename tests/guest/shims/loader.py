@@ -12,7 +12,8 @@ from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
 HOST_MODULES = frozenset("array binascii collections errno struct".split())
-GC = SimpleNamespace(collect=int)  # every server collects when it is idle, which would cost a test seconds of the host's heap
+# Every server collects when it is idle, which would cost a test seconds of the host's own heap.
+GC = SimpleNamespace(collect=int)
 WITHHELD = ("eval", "exec", "compile", "open", "input", "breakpoint")
 _compiled: dict[tuple[str, str], CodeType] = {}
 
