@@ -35,7 +35,6 @@ STARTUP, SEED = CONTRACT.number("limit.entropy_startup_bytes"), 32
 LONGEST = CONTRACT.number("ipc.data_bytes") - CONTRACT.number("wire.request_header")
 LENGTHS = range(LONGEST + 1)
 DESTROY = KEYSTORED["device_key_destroy"]
-OTHERS = (range(DESTROY), range(DESTROY + 1, 256))
 PURPOSE = struct.pack("<H", CONTRACT.number("purpose.selftest"))
 DAMAGED = (0, 2, 3)  # version, length
 SIGNED = (2, 3, 100, 2 + CONTRACT.number("limit.sign_message_bytes"))  # payloads whose nonces are looked for too
@@ -100,15 +99,34 @@ def keystored_of(probe: Probe) -> int:
     return CONTRACT.number("handle.boot") + names.index("KEYSTORED")
 
 
-def everything(probe: Probe) -> Counter[int]:
-    """All operations with all lengths but the one request that destroys the key; how often each status came."""
-    to, total = keystored_of(probe), Counter[int]()
-    for ops in OTHERS:
-        rows = [probe.sweep(to, ops, LENGTHS, PURPOSE), probe.cut(to, ops)]
-        rows += [probe.sweep(to, ops, range(3), PURPOSE, damage=at) for at in DAMAGED]
-        total += sum((row for found in rows for row in found.values()), Counter[int]())
-    rows = [probe.sweep(to, range(DESTROY, DESTROY + 1), LENGTHS[1:], PURPOSE)]
-    return total + sum((row for found in rows for row in found.values()), Counter[int]())
+def everything(probe: Probe, unknown: range) -> Counter[int]:
+    """All operations with all lengths (those that are none: with `unknown` lengths) but the one request that destroys the key, whole,
+    damaged and cut; how often each status came.
+    """
+    to, known = keystored_of(probe), max(KEYSTORED.values()) + 1
+    rows = [probe.sweep(to, ops, LENGTHS, PURPOSE) for ops in (range(DESTROY), range(DESTROY + 1, known))]
+    rows += [probe.sweep(to, range(DESTROY, DESTROY + 1), LENGTHS[1:], PURPOSE)]
+    rows += [probe.sweep(to, range(known, 256), unknown, PURPOSE), probe.cut(to, range(256))]
+    rows += [probe.sweep(to, range(256), range(3), PURPOSE, damage=at) for at in DAMAGED]
+    assert probe.send(to, bytes(CONTRACT.number("ipc.data_bytes") + 1)).kernel == CONTRACT.number("e.bad_argument")
+    return sum((row for found in rows for row in found.values()), Counter[int]())
+
+
+def test_key_is_in_one_place_from_its_entropy_to_its_end(boot: Boot, tmp_path: Path) -> None:
+    """Through rngd's window, the kernel, vault and keystored; no other request in between."""
+    path = entropy(tmp_path, 3)
+    machine = boot("test-attack", f"file={path}")
+    machine.expect("init: phase bring-up ")
+    probe, secrets = Probe(machine, "probe"), secrets_of(seed(path))
+    to, message = keystored_of(probe), payload(SIGNED[-1])
+    for op, request in (("device_keygen", b""), ("sign", message), ("device_pubkey", b""), ("export", b"")):
+        probe.ask(to, KEYSTORED[op], request)
+        found = hits(machine, secrets)
+        assert {hit.name for hit in found} == {"seed"}, op  # so the search does find what is there
+        assert outside(found, place_of_the_key(machine)) == [], op
+    assert probe.ask(to, DESTROY).status == STATUS["ok"]
+    assert hits(machine, secrets) == []
+    assert printed(machine, secrets) == []
 
 
 def test_no_request_to_keystored_gives_the_key_away(boot: Boot, tmp_path: Path) -> None:
@@ -123,9 +141,9 @@ def test_no_request_to_keystored_gives_the_key_away(boot: Boot, tmp_path: Path) 
     assert (told.status, told.payload[-len(public) :]) == (STATUS["ok"], public)
     allowed = {probe: set(STATUS.values()) - {STATUS["rate_limited"]}, peer: {STATUS[one] for one in NOTHING}}
     for one, statuses in allowed.items():
-        answers = everything(one)
+        answers = everything(one, LENGTHS if one is probe else LENGTHS[:16])
         assert set(answers) <= statuses and BROKEN not in answers
-        assert sum(answers.values()) == 255 * (LONGEST + 1 + 8 + 3 * len(DAMAGED)) + LONGEST
+        assert sum(answers.values()) > (256 * LONGEST if one is probe else len(KEYSTORED) * LONGEST)
         assert (answers[STATUS["ok"]] > 256) == (one is probe)
         found = hits(machine, secrets)
         assert {hit.name for hit in found} == {"seed"}  # so the search does find what is there
