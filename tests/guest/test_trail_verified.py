@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shims.store import APPS, CLASSES, FORM, NAMES, Guest, draft
 
@@ -79,8 +79,7 @@ def test_slots_that_are_emptied_copied_or_changed_round_are_found(
     if how == 2:
         data[two] = first
     after = from_store(FORM, NAMES, bytes(data), guest.slots)
-    assume(after != before)
-    assert refused(after, before.head())
+    assert after == before or refused(after, before.head())  # empty slots that changed places are the same trail
 
 
 @settings(max_examples=100, deadline=None)
@@ -135,10 +134,9 @@ def test_lines_that_changed_places_are_found_or_the_same_trail(
 ) -> None:
     trail = played(room, trace).sound()
     lines = exported(trail).splitlines(keepends=True)
-    assume(len(lines) > 2)
-    one = data.draw(st.integers(1, len(lines) - 1))
-    two = data.draw(st.integers(1, len(lines) - 1))
-    assume(one != two)
+    if len(lines) <= 2:
+        return
+    one, two = data.draw(st.lists(st.integers(1, len(lines) - 1), min_size=2, max_size=2, unique=True))
     same_class = lines[one].split('"')[3] == lines[two].split('"')[3]
     is_gap = '"kind": "gap"' in lines[one] + lines[two]
     lines[one], lines[two] = lines[two], lines[one]
