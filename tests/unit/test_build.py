@@ -132,7 +132,7 @@ def test_manifest_states_what_is_in_the_image(interpreters: Path, found: manifes
         data = segment.data[part.address - segment.va :][: part.bytes]
         assert hashlib.sha256(data).hexdigest() == part.sha256
     assert found.qemu_devices == ["virtio-rng-device"]
-    assert [row.label for row in found.processes] == ["init", "logd", "rngd"]
+    assert [row.label for row in found.processes] == ["init", "logd", "policyd", "rngd", "vault", "keystored"]
     assert manifest.to_json(found) == layout.manifest_path(interpreters, "default").read_text(encoding="utf-8")
     assert str(interpreters) not in manifest.to_json(found)
 
