@@ -112,6 +112,8 @@ status_t console_write(struct process *p, const char *text, uint32_t bytes) {
 
 uint64_t console_lost_lines(void) { return lost_lines; }
 
+uint32_t console_waiting_bytes(void) { return fifo_used; }
+
 /* A freed app's label goes: what is still in the FIFO was written out with it already. */
 void console_forget(struct process *p) {
     for (uint32_t i = 0; i < line_count; i++)

@@ -131,6 +131,7 @@ void console_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void console_interrupt(void);
 void console_drain(void);
 uint64_t console_lost_lines(void);
+uint32_t console_waiting_bytes(void);
 void console_forget(struct process *p);
 
 /* uart.c: registers only */

@@ -60,6 +60,7 @@ static status_t usage(struct process *p, uint64_t what) {
     case USAGE_IDLE_TICKS: count = sched_idle_ticks(); break;
     case USAGE_MAX_PATH: count = trap_longest_path(); break;
     case USAGE_IDLE_INSTRUCTIONS: count = sched_idle_instructions(); break;
+    case USAGE_CONSOLE_BYTES: count = console_waiting_bytes(); break;
     default: return E_BAD_ARGUMENT;
     }
     p->frame.x[REG_A1] = count;

@@ -222,6 +222,17 @@ CASE(an_empty_text_is_no_line) {
     CHECK(strcmp(printed(), "") == 0);
 }
 
+CASE(bytes_that_wait_are_counted) {
+    start();
+    host_uart_reads = false;
+    uint32_t before = console_waiting_bytes();
+    CHECK_EQ(say(CLIENT, "x", 1), E_OK);
+    CHECK_EQ(console_waiting_bytes() - before, sizeof "client: x\n" - 1);
+    host_uart_reads = true;
+    (void)printed();
+    CHECK_EQ(console_waiting_bytes(), 0);
+}
+
 CASE(ten_thousand_short_lines_are_accounted_for) {
     start();
     uint32_t accepted = 0, refused = 0, lines = 0;

@@ -32,6 +32,7 @@ CASE(counts_of_frames_and_slots_are_true) {
     for (uint32_t i = 0; i < LIMIT_CONSOLE_BYTES / 8; i++) console_say("x");
     CHECK(usage(USAGE_LOST_LINES) > 0);
     CHECK_EQ(usage(USAGE_LOST_LINES), console_lost_lines());
+    CHECK_EQ(usage(USAGE_CONSOLE_BYTES), console_waiting_bytes());
     CHECK_EQ(usage(USAGE_IDLE_TICKS), sched_idle_ticks());
     CHECK_EQ(usage(USAGE_IDLE_INSTRUCTIONS), sched_idle_instructions());
     CHECK_EQ(sys(proc(ROOT), SYS_SYSTEM, H_SYSTEM, SYSTEM_USAGE, 0), E_BAD_ARGUMENT);
