@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from nexus.bench import WAITS_ON_DEVICE, Figure, agree, kernel_lines, load_budgets, over_budget, parse_rows
+from nexus.bench import (
+    WAITS_ON_DEVICE,
+    Figure,
+    agree,
+    kernel_lines,
+    load_budgets,
+    over_budget,
+    parse_costs,
+    parse_rows,
+    refusal_rows,
+    true_costs,
+)
 from nexus.layout import find_root
 
 
@@ -19,6 +30,28 @@ def test_a_row_is_instructions_per_round() -> None:
 @pytest.mark.parametrize("line", ["kernel: end", "logd: row a 0 1", row("a", 1, 1) + "0", " " + row("a", 1, 1)])
 def test_another_line_is_no_row(line: str) -> None:
     assert parse_rows([line]) == {}
+
+
+def cost(name: str, instructions: int, times: int) -> str:
+    return f"bench: cost {name} {instructions:016x} {times:016x}"
+
+
+def test_costs_of_a_class_add_up() -> None:
+    lines = [cost("check.rule", 7, 1), cost("check.rule", 7, 2), cost("check.none", 8, 3), "bench: cost check.none 8 3"]
+    assert parse_costs(lines) == {"check": {"rule": {7: 3}, "none": {8: 3}}}
+
+
+def test_classes_of_the_same_costs_are_one_set_however_often_each_came() -> None:
+    lines = [cost("check.rule", 7, 1), cost("check.rule", 9, 5), cost("check.none", 9, 1), cost("check.none", 7, 9)]
+    assert refusal_rows(lines) == {"refusal.check.sets": 1}
+    assert refusal_rows([*lines, cost("check.unknown", 7, 10)]) == {"refusal.check.sets": 2}
+
+
+def test_an_instruction_that_was_counted_twice_is_no_cost_of_its_own() -> None:
+    assert true_costs({100: 31, 101: 1}) == {100}
+    assert true_costs({100: 31, 101: 4, 102: 1, 50: 1}) == {100, 101, 102, 50}
+    assert true_costs({100: 1, 99: 31}) == {99}
+    assert true_costs({98: 1, 99: 31}) == {98, 99}
 
 
 def test_equal_runs_are_exact_and_unequal_ones_give_the_median() -> None:

@@ -18,14 +18,17 @@ static size_t put_hex(char *to, uint64_t value) {
     return HEX_DIGITS + 1;
 }
 
-void say_row(const char *name, uint64_t sum, uint64_t rounds) {
+static void say(const char *kind, const char *name, uint64_t first, uint64_t second) {
     char line[LINE];
-    size_t n = put(line, "row ");
+    size_t n = put(line, kind);
     n += put(line + n, name);
-    n += put_hex(line + n, sum);
-    n += put_hex(line + n, rounds);
+    n += put_hex(line + n, first);
+    n += put_hex(line + n, second);
     nexus_console_write(CAP_CONSOLE, line, n);
 }
+
+void say_row(const char *name, uint64_t sum, uint64_t rounds) { say("row ", name, sum, rounds); }
+void say_cost(const char *name, uint64_t cost, uint64_t times) { say("cost ", name, cost, times); }
 
 static void sort(uint32_t *costs, size_t count) {
     for (size_t gap = count / 2; gap; gap /= 2)
@@ -63,7 +66,14 @@ uint64_t usage(uint64_t what) {
     return value;
 }
 
-void settle(void) {
+static void rest(void) {
     uint64_t bits;
     nexus_wait(CAP_NOTIFICATION, nexus_time() + SETTLE_TICKS, &bits);
+}
+
+/* Counted time says nothing about the host, which may take its own to read. */
+void settle(void) {
+    do rest();
+    while (usage(USAGE_CONSOLE_BYTES) > 0);
+    rest();
 }

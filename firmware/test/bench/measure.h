@@ -18,6 +18,8 @@ static inline uint64_t instructions(void) {
 void say_row(const char *name, uint64_t sum, uint64_t rounds);
 /* Two rows of single costs, which are sorted here: their median, and under `max_name` the largest; 0: not wanted. */
 void say_costs(const char *name, const char *max_name, uint32_t *costs, size_t count);
+/* One of the costs of a class of requests, as `cost <name> <instructions> <times>`. */
+void say_cost(const char *name, uint64_t cost, uint64_t times);
 void need(bool right, const char *what);
 _Noreturn void end(uint64_t code);
 
