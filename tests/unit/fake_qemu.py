@@ -16,10 +16,29 @@ from pathlib import Path
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}, "capabilities": []}}
 
 
-def chardev(words: list[str], name: str) -> socket.socket:
-    spec = next(word for word in words if word.startswith(f"socket,id={name},path="))
+class Pipes:
+    """QEMU's ends of the console."""
+
+    def __init__(self, path: str) -> None:
+        self.out = os.open(path + ".out", os.O_RDWR)
+        self.into = os.open(path + ".in", os.O_RDWR)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self.out, data) :]
+
+    def recv(self, most: int) -> bytes:
+        return os.read(self.into, most)
+
+
+def path_of(words: list[str], start: str) -> str:
+    spec = next(word for word in words if word.startswith(f"{start},path="))
+    return spec.split("path=", 1)[1].replace(",,", ",")
+
+
+def control(words: list[str]) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX)
-    channel.connect(spec.split("path=", 1)[1].replace(",,", ","))
+    channel.connect(path_of(words, "socket,id=qmp"))
     return channel
 
 
@@ -51,7 +70,7 @@ def end(words: str, code: int) -> None:
     os._exit(code)
 
 
-def guest(mode: str, argument: str, uart: socket.socket, qmp: socket.socket) -> None:
+def guest(mode: str, argument: str, uart: Pipes, qmp: socket.socket) -> None:
     """What happens once the machine runs."""
     if mode == "print":
         code, _, file = argument.partition(":")
@@ -86,10 +105,10 @@ def main() -> None:
         end(f"{argument}\n", 1)
     if mode == "hang":
         time.sleep(600)
-    uart = chardev(words, "uart")
+    uart = Pipes(path_of(words, "pipe,id=uart"))
     if mode == "die-after-console":
         end(f"{argument}\n", 3)
-    qmp = chardev(words, "qmp")
+    qmp = control(words)
     if mode == "die-in-control":
         end(f"{argument}\n", 4)
     if mode == "silent-control":

@@ -45,7 +45,7 @@ def test_machine_is_the_one_of_the_design() -> None:
 def test_machine_starts_paused_and_connects_to_nexus() -> None:
     argv = words()
     assert "-S" in argv
-    assert "socket,id=uart,path=/s/uart" in argv
+    assert "pipe,id=uart,path=/s/uart" in argv
     assert "socket,id=qmp,path=/s/qmp" in argv
     assert value(argv, "-mon") == "chardev=qmp,mode=control"
     assert value(argv, "-qmp") == "unix:/s/monitor,server=on,wait=off"

@@ -52,7 +52,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Channels:
-    """Unix sockets: on uart and qmp nexus listens, on monitor QEMU does (for tools other than nexus)."""
+    """uart: a pipe each way, `.in` and `.out`. Unix sockets: on qmp nexus listens, on monitor QEMU does (for other tools)."""
 
     uart: Path
     qmp: Path
@@ -88,7 +88,7 @@ def paused_argv(binary: str, launch: Launch, channels: Channels) -> list[str]:
     return [
         *_machine(binary, launch),
         "-S",
-        *("-chardev", f"socket,id=uart,path={quote(channels.uart)}"),
+        *("-chardev", f"pipe,id=uart,path={quote(channels.uart)}"),
         *("-serial", "chardev:uart"),
         *("-chardev", f"socket,id=qmp,path={quote(channels.qmp)}"),
         *("-mon", "chardev=qmp,mode=control"),

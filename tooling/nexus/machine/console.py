@@ -16,10 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from nexus.errors import DeadlineError, MachineError
+from nexus.machine.uart import Uart
 from nexus.verdict.grammar import MAX_LINE_BYTES, Seen, escape
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ INPUT_BYTES = 64 << 10  # typed, but not yet taken by the machine
 class Console:
     """Lines of a UART, by index. All sockets belong to one thread; other threads ask it through `_ask`."""
 
-    def __init__(self, uart: socket.socket, log: Path) -> None:
+    def __init__(self, uart: Uart, log: Path) -> None:
         self._uart = uart
         self._log = log.open("w", encoding="ascii")
         self._logged = 0
@@ -53,8 +55,7 @@ class Console:
         self._open = True
         self._stopping = False
         self._zero = time.monotonic()
-        uart.setblocking(False)
-        self._selector.register(uart, selectors.EVENT_READ)
+        self._selector.register(uart.output, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._pump, name="nexus-console", daemon=True)
         self._thread.start()
@@ -123,7 +124,7 @@ class Console:
 
     def unread(self) -> int:
         """Bytes that have come while it is held."""
-        return int(struct.unpack("i", fcntl.ioctl(self._uart, termios.FIONREAD, bytes(4)))[0])
+        return int(struct.unpack("i", fcntl.ioctl(self._uart.output, termios.FIONREAD, bytes(4)))[0])
 
     def cut(self) -> int:
         """With the machine paused: take all it has printed, end the line, and tell the index of the next one."""
@@ -152,8 +153,10 @@ class Console:
     def _pump(self) -> None:
         while not self._stopping:
             for key, mask in self._selector.select():
-                if key.fileobj is self._uart:
-                    self._serve_uart(mask)
+                if key.fileobj == self._uart.output:
+                    self._read()
+                elif key.fileobj == self._uart.input:
+                    self._flush_input()
                 elif key.fileobj == self._wake:
                     os.eventfd_read(self._wake)
                 elif key.fileobj is self._listener:
@@ -164,20 +167,12 @@ class Console:
                 self._asked.popleft()()
         self._finish()
 
-    def _serve_uart(self, mask: int) -> None:
-        if mask & selectors.EVENT_WRITE:
-            self._flush_input()
-        if mask & selectors.EVENT_READ:
-            self._read()
-
     def _read(self) -> bool:
         """One chunk; whether there was one."""
         try:
-            data = self._uart.recv(CHUNK)
+            data = os.read(self._uart.output, CHUNK)
         except BlockingIOError:
             return False
-        except ConnectionError:
-            data = b""
         if data:
             self._take(data)
         else:
@@ -222,7 +217,7 @@ class Console:
 
     def _end(self) -> None:
         if self._open:
-            self._selector.unregister(self._uart)
+            self._watch(self._uart.output, 0)
             with self._changed:
                 self._open = False
                 if self._partial:
@@ -242,11 +237,16 @@ class Console:
             return self._count
 
     def _hold(self, on: bool) -> None:
-        if self._open and on == (self._uart in self._selector.get_map()):
-            if on:
-                self._selector.unregister(self._uart)
-            else:
-                self._selector.register(self._uart, self._uart_mask())
+        if self._open:
+            self._watch(self._uart.output, 0 if on else selectors.EVENT_READ)
+
+    def _watch(self, descriptor: int, mask: int) -> None:
+        """Have it watched for that, or for nothing."""
+        watched = descriptor in self._selector.get_map()
+        if watched and not mask:
+            self._selector.unregister(descriptor)
+        if mask and not watched:
+            self._selector.register(descriptor, mask)
 
     def _type(self, data: bytes) -> bool:
         if not self._open or len(self._input) + len(data) > INPUT_BYTES:
@@ -256,17 +256,9 @@ class Console:
         return True
 
     def _flush_input(self) -> None:
-        try:
-            del self._input[: self._uart.send(self._input) if self._input else 0]
-        except BlockingIOError:
-            pass
-        except (BrokenPipeError, ConnectionError):
-            self._input.clear()
-        if self._open and self._uart in self._selector.get_map():
-            self._selector.modify(self._uart, self._uart_mask())
-
-    def _uart_mask(self) -> int:
-        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._input else 0)
+        with suppress(BlockingIOError):
+            del self._input[: os.write(self._uart.input, self._input) if self._input else 0]
+        self._watch(self._uart.input, selectors.EVENT_WRITE if self._input else 0)
 
     def _accept(self) -> None:
         if self._listener is not None:

@@ -31,6 +31,7 @@ from nexus.machine.argv import QEMU, Channels, Launch, by_hand_argv, paused_argv
 from nexus.machine.block import pack
 from nexus.machine.console import Console
 from nexus.machine.registry import RunDir
+from nexus.machine.uart import Uart
 from nexus.verdict.ladder import Exit
 
 if TYPE_CHECKING:
@@ -174,16 +175,19 @@ class Session:
         deadline = time.monotonic() + START_SECONDS
         registry.sweep_sockets()
         channels = Channels(*(registry.socket_path(self.run, name) for name in ("uart", "qmp", "monitor")))
-        uart_listener, qmp_listener = self._listen(channels.uart), self._listen(channels.qmp)
+        qmp_listener = self._listen(channels.qmp)
+        uart = Uart(channels.uart)
+        self._cleanup.callback(uart.forget)
         self._cleanup.callback(channels.monitor.unlink, missing_ok=True)
         self._open_fifo()
         self._spawn(paused_argv(self._binary, self.launch, channels))
         from nexus.machine.qmp import Qmp  # loaded while QEMU starts: 50 ms off the way to the first line
 
-        uart = self._accept(uart_listener, "its console", deadline)
         self.console = Console(uart, self.run.console)
         self._cleanup.callback(self.console.close)
         control = self._accept(qmp_listener, "its control channel", deadline)
+        uart.connected()  # QEMU opens what it is told to in the order of its command line
+        uart.forget()
         try:
             self.qmp = Qmp(control, self._on_event, max(0.1, deadline - time.monotonic()))
         except MachineError as error:
