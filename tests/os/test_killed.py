@@ -23,6 +23,7 @@ from nexus.layout import RAM_BASE, contract_dir, find_root
 from nexus.machine.breaker import Breaker
 from nexus.machine.kernelview import KernelView
 from nexus.machine.live import Machine
+from nexus.machine.probe import Probe
 from nexus.plugin import Boot
 from nexus.policy.evaluate import Evaluator, load_evaluator
 from nexus.recipe.check import load_system
@@ -247,3 +248,27 @@ def test_system_goes_on_without_a_service_that_is_used_up(boot: Boot, service: s
     assert run.told("init", LINES["unavailable"] + service) == 1
     found = [row for row in run.records("restart") if row.subject == service_id(service)]
     assert [row.reason for row in found] == [MEMORY] * restarts_of(service)
+
+
+@pytest.mark.parametrize("service", ["rngd", "keystored"])
+def test_route_to_a_service_that_is_used_up_is_unavailable(boot: Boot, service: str) -> None:
+    """And only that: other routes are given and work, and what nobody may have is still denied."""
+    machine = boot("test-attack", icount=EXACT)
+    with machine.held() as breaker:
+        assert breaker.until_line("init: ready")
+        for _ in range(restarts_of(service)):
+            assert breaker.break_process(service)
+            assert breaker.until_line(f"{service}: ready")
+        assert breaker.break_process(service)
+        assert breaker.until_line(f"init: {LINES['unavailable']}{service}")
+    probe = Probe(machine, "probe")
+    names = [cap.name for cap in load_system("test-attack", ROOT, CONTRACT).process("probe").capabilities]
+    init, status = CONTRACT.number("handle.boot") + names.index("INIT"), CONTRACT.table("status")
+    other = "keystored" if service == "rngd" else "rngd"
+    wanted = {service: "unavailable", other: "ok", "vault": "denied", "nobody": "denied"}
+    answers = {name: probe.ask(init, CONTRACT.number("op.init.route_get"), name.encode(), accept=1) for name in wanted}
+    assert {name: answer.status for name, answer in answers.items()} == {
+        name: status[one] for name, one in wanted.items()
+    }
+    assert [name for name, answer in answers.items() if answer.received] == [other]
+    assert probe.ask(answers[other].received, 0x7E).status == status["unsupported"]
