@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
 
 @pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "s"
-    folder.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Not below tmp_path, which can be longer than the path of a socket may be."""
+    with tempfile.TemporaryDirectory(prefix="nexus-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
 
 
 def lines(session: Session, count: int) -> list[Seen | None]:
