@@ -39,6 +39,7 @@ LINES = {name: str(text) for name, text in CONTRACT.table("line").items()}
 ACTIONS = {number: name for name, number in FORM.actions.items()}
 PROOFS = [re.compile(row.pattern or re.escape(row.text or "")) for row in CONTRACT.markers if row.label == "SELFTEST"]
 FAILED = re.compile(r" FAIL |^uncaught (?:Refuse|Unreachable|BadReply) ")
+READY = next(f"{row.label}: {row.text}" for row in CONTRACT.markers if row.name == "init_ready")
 DECISION = re.compile(r"policyd: (allow|deny) \(subject=(\S+) action=(\S+)\)")
 # So often, at least, is each found at work; and so many returns of the kernel later it is in the midst of it.
 WORKS = {"logd": 5, "policyd": 5, "rngd": 2, "vault": 1, "keystored": 2}
@@ -255,7 +256,7 @@ def test_route_to_a_service_that_is_used_up_is_unavailable(boot: Boot, service: 
     """And only that: other routes are given and work, and what nobody may have is still denied."""
     machine = boot("test-attack", icount=EXACT)
     with machine.held() as breaker:
-        assert breaker.until_line("init: ready")
+        assert breaker.until_line(READY)
         for _ in range(restarts_of(service)):
             assert breaker.break_process(service)
             assert breaker.until_line(f"{service}: ready")
