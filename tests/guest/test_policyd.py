@@ -17,7 +17,8 @@ from shims.machine import Machine
 
 Make = Callable[..., Machine]
 WAIT = "import kernel, caps\nkernel.wait(caps.NOTIFICATION)\n"
-# Shows each record; op 99 tells it to refuse from now on (1), to take nothing in time (2), to take the next and answer too late (3).
+# Shows each record; op 99 tells it to refuse from now on (1), to take nothing in time (2), to take the next and answer too late (3),
+# to tell its head late (4).
 TRAIL = """
 import struct, kernel, caps, contract, server
 from wire import Refuse
@@ -38,11 +39,16 @@ def take(record):
     if state["mode"] == 3:
         state["mode"] = 0
         delay(2000)
+def head():
+    if state["mode"] == 4:
+        state["mode"] = 0
+        delay(2000)
+    return struct.pack("<QQ", 7, state["taken"]) + bytes(32)
 def mode(value):
     state["mode"] = value
 server.serve({
     contract.OP_LOGD_DECISION: (take, "*", contract.FACET_LOGD_DECISION),
-    contract.OP_LOGD_HEAD: (lambda: struct.pack("<QQ", 7, state["taken"]) + bytes(32), "", contract.FACET_LOGD_HEAD),
+    contract.OP_LOGD_HEAD: (head, "", contract.FACET_LOGD_HEAD),
     99: (mode, "<B", 0),
 }, contract.MARK_LOGD_READY)
 """
@@ -330,6 +336,23 @@ def test_answer_that_reached_nobody_is_recorded_as_undelivered(world: World, con
     kinds = [(record.kind, record.verdict, record.nonce) for record in world.records()]
     allow = contract.AUDIT_VERDICT_ALLOW
     assert kinds == [(contract.AUDIT_KIND_DECISION, allow, 77), (contract.AUDIT_KIND_UNDELIVERED, allow, 77)]
+
+
+def test_other_answer_that_reached_nobody_is_no_decision(world: World, contract: SimpleNamespace) -> None:
+    """The answer to STATS is lost, after a decision that arrived."""
+    world.trail_mode(2)
+    assert world.check(world.selftest, contract.ACTION_RNG_ENTROPY).status == contract.STATUS_OK
+    world.trail_mode(4)
+    handle = world.selftest.given("policyd", contract.FACET_POLICYD_STATS)
+    with pytest.raises(Error):
+        world.selftest.send(handle, frame(contract.OP_POLICYD_STATS, b"", 5), world.machine.now + 1000)
+    world.machine.run()
+    kinds = [record.kind for record in world.records()] + [
+        bytes.fromhex(told.removeprefix(contract.LINE_FALLBACK))[0]
+        for told in world.machine.said("policyd")
+        if told.startswith(contract.LINE_FALLBACK)
+    ]
+    assert kinds == [contract.AUDIT_KIND_DECISION]
 
 
 def test_record_that_logd_took_too_late_is_counted_once_with_its_line(world: World, contract: SimpleNamespace) -> None:

@@ -21,9 +21,13 @@ class Record:
         struct.pack_into(_QUESTION, self.bytes, contract.AUDIT_AT_KIND, kind, verdict, op, reason, action, rule, name)
         self.subject_index = frame.about(self.bytes)
 
-    # Make it the record of an answer that did not arrive; False if what was answered last is no decision on record.
+    # Make it the record of an answer that did not arrive; False if what was answered last is not the decision that is here.
     def undelivered(self):
-        if self.bytes[contract.AUDIT_AT_KIND] != contract.AUDIT_KIND_DECISION:
+        answered = struct.unpack_from("<I", self.bytes, contract.AUDIT_AT_NONCE)[0], self.bytes[contract.AUDIT_AT_OP]
+        if self.bytes[contract.AUDIT_AT_KIND] != contract.AUDIT_KIND_DECISION or answered != (
+            frame.nonce(),
+            frame.op(),
+        ):
             return False
         self.bytes[contract.AUDIT_AT_KIND] = contract.AUDIT_KIND_UNDELIVERED
         return True
