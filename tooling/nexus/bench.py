@@ -36,13 +36,14 @@ RARE = 8
 SECONDS = 120.0
 ROW = re.compile(r"bench: row (\S+) ([0-9a-f]{16}) ([0-9a-f]{16})")
 COST = re.compile(r"bench: cost (\w+)\.(\w+) ([0-9a-f]{16}) ([0-9a-f]{16})")
+FLOODED = re.compile(r"honest: counts(?: [0-9a-f]{16}){4}")
 CLOSED = re.compile(r"kernel: bring-up closed instructions=([0-9a-f]{16}) idle=([0-9a-f]{16})")
 WAITS_ON_DEVICE = ("rngd.request.32", "boot.ready")
 QEMU_LEAST_RAM = (
     17 << 20
 )  # QEMU 7.2 puts the device tree at a multiple of 16 MiB below the end of RAM, over the image if it must
 BUDGETS = "recipes/budgets.toml"
-BENCH, MEASURED = "bench", "default"
+BENCH, MEASURED, FLOOD = "bench", "default", "test-flood"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ def measure(root: Path, progress: Progress) -> dict[str, Figure]:
     progress("boot.ready")
     figures["boot.ready"] = _repeat("boot.ready", "instructions", lambda: _boot_instructions(root, target, contract))
     progress("wall.boot_ready")
-    wall = statistics.median(_boot_milliseconds(root, target, contract) for _ in range(WALL_RUNS))
+    ready = re.compile(re.escape(_ready(contract)))
+    wall = statistics.median(_milliseconds(root, target, contract, ready) for _ in range(WALL_RUNS))
     figures["wall.boot_ready"] = Figure(round(wall, 1), "ms", exact=False)
+    progress("wall.flood")
+    flooded = of_manifest(build_image(FLOOD, root, progress), root)
+    figures["wall.flood"] = Figure(round(_milliseconds(root, flooded, contract, FLOODED), 1), "ms", exact=False)
     figures["kernel.lines"] = Figure(kernel_lines(root), "lines", exact=True)
     figures["image.bytes"] = Figure(built.image.bytes, "bytes", exact=True)
     progress("ram.min")
@@ -167,11 +172,11 @@ def _boot_instructions(root: Path, target: Target, contract: Contract) -> float:
     return int(found[1], 16) - int(found[2], 16)
 
 
-def _boot_milliseconds(root: Path, target: Target, contract: Contract) -> float:
-    """From before QEMU is started until `init: ready` has been read."""
+def _milliseconds(root: Path, target: Target, contract: Contract, wanted: re.Pattern[str]) -> float:
+    """From before QEMU is started until the line that is wanted has been read."""
     begun = time.monotonic()
-    with Session(root, MEASURED, launch_of(target, contract, rng=Rng())) as session:
-        _line(session, re.compile(re.escape(_ready(contract))))
+    with Session(root, target.system, launch_of(target, contract, rng=Rng())) as session:
+        _line(session, wanted)
         return (time.monotonic() - begun) * 1000
 
 
