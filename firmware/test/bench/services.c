@@ -10,7 +10,7 @@
 #include "request.h"
 #include "user.h"
 
-enum { ROUNDS = 1024, SIGN_ROUNDS = 32, DIGITS = 4 };
+enum { ROUNDS = 1024, UNFILLED = 256, SIGN_ROUNDS = 32, DIGITS = 4, BACKLOG = 2048 };
 
 static uint32_t costs[3 * ROUNDS];
 
@@ -19,10 +19,16 @@ static void number(struct request *request, uint32_t round) {
     for (uint32_t i = 0; i < DIGITS; i++) request->payload[request->bytes - 1 - i] = (uint8_t) "0123456789abcdef"[round >> 4 * i & 15];
 }
 
+/* Counted time passes for the host's slowness too: what it has left unread would all be sent within one request when it reads again. */
+static void let_host_read(void) {
+    if (usage(USAGE_CONSOLE_BYTES) > BACKLOG) settle();
+}
+
 static void checks(uint32_t *to, struct request request, int status, bool distinct) {
     settle();
     for (uint32_t round = 0; round < ROUNDS; round++) {
         if (distinct) number(&request, round);
+        let_host_read();
         to[round] = (uint32_t)ask(&request);
         need(ask_status == status, "policy.check");
     }
@@ -33,7 +39,9 @@ static void check_rows(void) {
     checks(costs + ROUNDS, check_of(ACTION_BUNDLE_INSTALL, "bench.0000"), STATUS_DENIED, true);
     checks(costs + 2 * ROUNDS, check_of(ACTION_BUNDLE_VERIFY, "bench.same"), STATUS_OK, false);
     say_costs("policy.check", 0, costs, ROUNDS);
-    say_costs("policy.check.denied", 0, costs + ROUNDS, ROUNDS);
+    /* What is refused has a class of records of its own. It has room for the first of these; later each record drops the oldest. */
+    say_costs("policy.check.denied", 0, costs + ROUNDS, UNFILLED);
+    say_costs("policy.check.full", 0, costs + 2 * ROUNDS - UNFILLED, UNFILLED);
     say_costs("policy.check.again", 0, costs + 2 * ROUNDS, ROUNDS);
     uint32_t most = 0;
     for (uint32_t i = 0; i < 3 * ROUNDS; i++)
