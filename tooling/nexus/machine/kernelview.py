@@ -13,6 +13,7 @@ from nexus.errors import MachineError
 
 Read = Callable[[int, int], bytes]
 PAGE = 4096
+LABEL_BYTES = 24  # the most that a recipe gives
 LEVELS = 3
 INDEX_BITS = 9
 PTE_V, PTE_R, PTE_W, PTE_X, PTE_U = 1, 2, 4, 8, 16
@@ -60,6 +61,17 @@ class KernelView:
             if self.read(text, len(label) + 1) == label.encode("ascii") + b"\0":
                 return index
         raise MachineError(f"no process has the label `{label}`")
+
+    def running(self) -> str:
+        """The console label of the process that the hart runs; "" between two of them."""
+        current = int.from_bytes(self.read(self.symbol("current"), 8), "little")
+        if current == 0:
+            return ""
+        row = self.number("process", current, "row")
+        return self._text(self.number("image_process", row, "label"))
+
+    def _text(self, address: int) -> str:
+        return self.read(address, LABEL_BYTES + 1).split(b"\0")[0].decode("ascii", "replace")
 
     def translate(self, index: int, va: int) -> int | None:
         """Where a process's page lies, or None."""

@@ -62,7 +62,7 @@ class Runner:
         self.session.launch = replace(self.session.launch, extra=extra, icount=CLOCK)
         self._course: Course | None = None
         self._console: Sequence[Seen] = ()
-        self._hart: int | None = None
+        self._hart: tuple[int, str] | None = None
 
     def run(self, on_case: OnCase = lambda _name, _passed: None) -> Proof:
         """`on_case` hears of each case as soon as both its runs are over."""
@@ -89,7 +89,7 @@ class Runner:
             if self._course.ended:
                 wait_for(self.session, END_SECONDS)
             elif self.session.wait(0.0) is None:
-                self._hart = self.session.counter()
+                self._hart = self.session.hart()
         finally:
             self._console = self.session.console.lines()
             looks.close()

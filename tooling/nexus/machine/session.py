@@ -30,6 +30,7 @@ from nexus.machine import registry
 from nexus.machine.argv import QEMU, Channels, Launch, by_hand_argv, paused_argv
 from nexus.machine.block import pack
 from nexus.machine.console import Console
+from nexus.machine.kernelview import KernelView
 from nexus.machine.registry import RunDir
 from nexus.machine.uart import Uart
 from nexus.verdict.ladder import Exit
@@ -144,14 +145,15 @@ class Session:
         finally:
             dump.unlink(missing_ok=True)
 
-    def counter(self) -> int | None:
-        """The hart's program counter, if the machine can still say it."""
+    def hart(self) -> tuple[int, str] | None:
+        """Its program counter and the label of the process that runs ("" for none), if the machine can still say them."""
         try:
             text = str(self.qmp.execute("human-monitor-command", {"command-line": "info registers"}, timeout=2.0))
+            label = KernelView(self.launch.image, self.read_phys).running()
         except (MachineError, DeadlineError):
             return None
         found = re.search(r"\bpc\s+([0-9a-f]+)", text)
-        return int(found[1], 16) if found else None
+        return (int(found[1], 16), label) if found else None
 
     def feed_rng(self, data: bytes) -> None:
         """Bytes for a `fifo=` entropy source."""

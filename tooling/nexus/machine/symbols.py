@@ -20,9 +20,13 @@ LABEL = re.compile(r"\blabel=(\S+)")  # in a fault line of the kernel
 
 
 def counters_of(
-    console: Sequence[Seen], labels: frozenset[str], kernel: Path, programs: Mapping[str, Path], hart: int | None
+    console: Sequence[Seen],
+    labels: frozenset[str],
+    kernel: Path,
+    programs: Mapping[str, Path],
+    hart: tuple[int, str] | None,
 ) -> list[str]:
-    """What was running: every pc that the last lines tell, and where the hart stands if it still does."""
+    """What was running: every pc that the last lines tell, and where the hart (pc, label) stands if it still does."""
     found: list[str] = []
     for seen in console:
         line = parse(seen, labels)
@@ -35,7 +39,7 @@ def counters_of(
         if where not in found:
             found.append(where)
     if hart is not None:
-        found.append(f"{_decode(hart, '', kernel, programs)}, where the hart stands now")
+        found.append(f"{_decode(*hart, kernel, programs)}, where the hart stands now")
     return found[-MAX_COUNTERS:]
 
 

@@ -82,14 +82,14 @@ class Runner:
     def run(self, on_line: Callable[[Seen, Ladder], None], stay: Callable[[Session, Ladder], None]) -> Trial:
         """`stay` is called with a machine that is to stay up after its verdict."""
         begun = time.monotonic()
-        hart: int | None = None
+        hart: tuple[int, str] | None = None
         try:
             with self.session as session:
                 judging.judge(session, self.ladder, self.seconds, on_line=lambda seen: self._on_line(seen, on_line))
                 seconds = session.console.elapsed
                 self._beside_the_console()
                 if self.ladder.failure and session.wait(judging.QUIET_SECONDS) is None:
-                    hart = session.counter()
+                    hart = session.hart()
                 elif self.ladder.plan.keep:
                     stay(session, self.ladder)
                 exit = session.exit
@@ -111,7 +111,7 @@ class Runner:
             self._look.on_line(self.ladder)
         on_line(seen, self.ladder)
 
-    def _result(self, exit: Exit | None, seconds: float, hart: int | None) -> Trial:
+    def _result(self, exit: Exit | None, seconds: float, hart: tuple[int, str] | None) -> Trial:
         verdict = self.ladder.verdict(exit.code if exit else None)
         block = ""
         if verdict.failure is not None:
@@ -132,7 +132,7 @@ class Runner:
         block = self._block(verdict, self.ladder.failure, [], str(self.session.exit or "did not start"), [])
         return Trial(verdict, block, seconds)
 
-    def _counters(self, console: Sequence[Seen], hart: int | None) -> list[str]:
+    def _counters(self, console: Sequence[Seen], hart: tuple[int, str] | None) -> list[str]:
         return counters_of(console[-LAST_LINES:], self.target.labels, self.target.elf, self.target.programs, hart)
 
     def _block(
