@@ -23,7 +23,7 @@ test *ARGS:
 
 # Tests that need no machine: the host tool, the guest's modules under CPython, the kernel's tables; takes pytest's options
 test-host *ARGS:
-    @python -P -m pytest --ignore=tests/os --numprocesses auto --dist loadfile "$@"
+    @python -P -m pytest --ignore=tests/os --numprocesses auto --dist loadfile --no-loadscope-reorder "$@"
 
 # Boot the selftest system and judge its console, then the boots that must fail; options of nexus test-os, or -k EXPRESSION
 test-os *ARGS:
