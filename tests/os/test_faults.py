@@ -133,7 +133,9 @@ def test_selftest_that_spins_runs_into_the_time_out(clone: Clone) -> None:
     answer = clone.test_os(RUN_TIMEOUT="3s")
     assert (answer.exit_code, answer.code) == (TIMEOUT, "timeout"), answer.text
     assert answer.verdict["reason"]["expected"] == MARKERS["rng_entropy"]
-    assert re.search(r"pc +0x[0-9a-f]+ (SELFTEST )?\w+\+0x[0-9a-f]+ \(\w+\.[chS]:\d+\), where the hart stands now", answer.text)
+    assert re.search(
+        r"pc +0x[0-9a-f]+ (SELFTEST )?\w+\+0x[0-9a-f]+ \(\w+\.[chS]:\d+\), where the hart stands now", answer.text
+    )
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
