@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus.contract.load import Marker, load_contract
 from nexus.layout import contract_dir, find_root
@@ -250,6 +251,15 @@ def test_signature_of_another_key_fails() -> None:
     found = signed_run(key, signature)
     assert found
     assert (found.code, found.seen) == ("signature", signature.hex())
+
+
+def test_signature_that_anybody_can_make_fails() -> None:
+    """The library takes it: the neutral point as key, R the base point, S = 1, for any message."""
+    neutral, base = b"\x01" + bytes(31), b"\x58" + b"\x66" * 31
+    Ed25519PublicKey.from_public_bytes(neutral).verify(base + neutral, RUN.signed)
+    found = signed_run(neutral, base + neutral)
+    assert found
+    assert found.code == "signature"
 
 
 @pytest.mark.parametrize("place", [0, 31, 32, 63])

@@ -202,10 +202,10 @@ class Ladder:
 
     def signed(self) -> Failure | None:
         """A signature that the run printed must be that of the key printed before it, over what the plan says."""
-        from nexus.verdict.signature import covers
+        from nexus.ed25519 import verifies
 
         for key, signature in self._signatures():
-            if self.failure is None and not (key and covers(key, signature, self.plan.signed)):
+            if self.failure is None and not (key and verifies(key, signature, self.plan.signed)):
                 text = "the signature is not that of the printed key over what the prover had signed"
                 self.failure = Failure("signature", text, f"one by {key.hex() or 'a printed key'}", signature.hex())
         return self.failure

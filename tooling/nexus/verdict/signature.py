@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 
 from nexus.contract.load import Contract
+from nexus.ed25519 import verifies
 from nexus.recipe.model import service_id
 
 PROVER = "selftest-client"
@@ -46,19 +47,7 @@ def of_the_prover(contract: Contract, known_entropy: bool) -> bytes:
 
 def is_signature(contract: Contract, public_key: bytes, signature: bytes, signed: Signed) -> bool:
     """Whether that key made that signature over it."""
-    return covers(public_key, signature, signed_bytes(contract, signed))
-
-
-def covers(public_key: bytes, signature: bytes, signed: bytes) -> bool:
-    """Whether that key made that signature over these bytes, by another library than the machine's."""
-    from cryptography.exceptions import InvalidSignature  # loaded only by runs in which something was signed
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
-    except InvalidSignature:
-        return False
-    return True
+    return verifies(public_key, signature, signed_bytes(contract, signed))
 
 
 def key_id(contract: Contract, public_key: bytes) -> bytes:
