@@ -203,7 +203,8 @@ static void drop_received(uint32_t count) {
 
 /*
  * handle, op, payload, deadline, reply handle on whose behalf or 0, how many capabilities the answer has to bring: bytes of its
- * payload, which lies behind the header in kernel.buffer; below 0 the way it failed. A refusal brings none. E_RESTARTED means that nothing was sent and is told once per capability and restart, so one repetition is right.
+ * payload, which lies behind the header in kernel.buffer; below 0 the way it failed. A refusal brings none. E_RESTARTED
+ * means that nothing was sent and is told once per capability and restart, so one repetition is right.
  */
 static mp_obj_t frame_call(size_t count, const mp_obj_t *args) {
     mp_buffer_info_t payload;
