@@ -6,11 +6,12 @@
 
 #include <string.h>
 
-/* Every row of [purpose]; tests/unit/test_vault_contract.py sees that none is missing. */
+/* Every row of [purpose]; tests/guest/test_signed.py sees that none is missing. */
 #define PURPOSE_ROW(name) {PURPOSE_##name, sizeof PURPOSE_NAME_##name - 1, PURPOSE_NAME_##name}
 static const struct signed_purpose purposes[] = {
     PURPOSE_ROW(ATTEST),
     PURPOSE_ROW(SELFTEST),
+    PURPOSE_ROW(SAMPLE),
 };
 
 const struct signed_purpose *signed_purpose(uint16_t id) {
