@@ -27,6 +27,10 @@ def policy_dir(root: Path) -> Path:
     return root / "recipes" / "policy"
 
 
+def trust_dir(root: Path) -> Path:
+    return root / "recipes" / "trust"
+
+
 def gen_dir(root: Path) -> Path:
     """Generated code that every system shares."""
     return root / "build" / "gen"

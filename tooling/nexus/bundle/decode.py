@@ -7,6 +7,7 @@ Pure. Never parses contents, and takes no bytes but those that encode.py gives f
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from nexus.bundle.model import Bundle, BundleRefused, Form, Frame, Manifest, Request, Version
 
@@ -36,20 +37,20 @@ def frame(form: Form, data: bytes) -> Frame:
 
 
 def manifest(form: Form, data: bytes) -> Manifest:
-    """The manifest of a frame."""
+    """The manifest of a frame: its fields in their order, then the rows."""
     version = Version(*(_number(form, data, part) for part in ("major", "minor", "patch")))
-    found = Manifest(
+    head = Manifest(
         _name(form, data, "id"),
         version,
         data[form.places["public_key"]],
         _name(form, data, "entry"),
         _number(form, data, "heap_pages"),
-        _requests(form, data),
+        (),
         _number(form, data, "contents_bytes"),
         data[form.places["digest"]],
     )
-    form.check(found)
-    return found
+    form.check(head)
+    return replace(head, requests=_requests(form, data))
 
 
 def bundle(form: Form, data: bytes) -> Bundle:
@@ -81,16 +82,22 @@ def _name(form: Form, data: bytes, field: str) -> str:
 
 
 def _requests(form: Form, data: bytes) -> tuple[Request, ...]:
-    """So many rows as are stated, and nothing behind them."""
-    rows, at = [], form.header_bytes
-    for _ in range(_number(form, data, "actions")):
+    """So many rows as are stated, and nothing behind them; each is right before the next one is looked for."""
+    count = _number(form, data, "actions")
+    form.check_count(count)
+    rows: list[Request] = []
+    at = form.header_bytes
+    for _ in range(count):
         text = at + form.row_bytes
         if text > len(data):
             raise BundleRefused(form, "actions", "found rows that go beyond the manifest")
-        end = text + data[text - 1]
+        action, end = int.from_bytes(data[at : text - 1], "little"), text + data[text - 1]
+        form.check_action(action, rows[-1].action if rows else -1)
         if end > len(data):
             raise BundleRefused(form, "reason", "found one that goes beyond the manifest")
-        rows.append(Request(int.from_bytes(data[at : text - 1], "little"), data[text:end].decode("latin-1")))
+        reason = data[text:end].decode("latin-1")
+        form.check_reason(reason)
+        rows.append(Request(action, reason))
         at = end
     if at != len(data):
         raise BundleRefused(form, "actions", f"found {len(data) - at} bytes behind the last row")

@@ -143,16 +143,29 @@ class Form:
             raise BundleRefused(self, field, f"found {name!r}, expected 1 to {most} of {pattern.pattern}")
 
     def _check_requests(self, requests: tuple[Request, ...]) -> None:
-        asked = [request.action for request in requests]
-        if len(asked) > self.requests_max:
-            raise BundleRefused(self, "actions", f"found {len(asked)}, expected at most {self.requests_max}")
-        if asked != sorted(set(asked)):
-            raise BundleRefused(self, "actions", f"found {asked}, expected each once, in ascending order")
-        unknown = sorted(set(asked) - self.actions)
-        if unknown:
-            raise BundleRefused(self, "actions", f"found the unknown {unknown}")
+        self.check_count(len(requests))
+        before = -1
         for request in requests:
-            if len(request.reason) > self.reason_max or not REASON.fullmatch(request.reason):
-                raise BundleRefused(
-                    self, "reason", f"found {request.reason!r}, expected 1 to {self.reason_max} printable characters"
-                )
+            self.check_action(request.action, before)
+            self.check_reason(request.reason)
+            before = request.action
+
+    def check_count(self, count: int) -> None:
+        if count > self.requests_max:
+            raise BundleRefused(self, "actions", f"found {count}, expected at most {self.requests_max}")
+
+    def check_action(self, action: int, before: int) -> None:
+        """Of a row, behind one that asks for `before`."""
+        if action not in self.actions:
+            raise BundleRefused(self, "actions", f"found the unknown {action}")
+        if action <= before:
+            raise BundleRefused(self, "actions", f"found {action} behind {before}, expected each once, ascending")
+
+    def is_reason(self, reason: str) -> bool:
+        return len(reason) <= self.reason_max and REASON.fullmatch(reason) is not None
+
+    def check_reason(self, reason: str) -> None:
+        if not self.is_reason(reason):
+            raise BundleRefused(
+                self, "reason", f"found {reason!r}, expected 1 to {self.reason_max} printable characters"
+            )

@@ -16,8 +16,8 @@ from nexus import layout
 from nexus.contract.emit import emit_contract, guest_module, guest_names, write_if_changed
 from nexus.contract.load import Contract, load_contract
 from nexus.errors import NexusError, RecipeError
-from nexus.image import caps, kernel, manifest, modules, mpy, programs, romfs, table, toolchain
-from nexus.image.fold import Values, fold
+from nexus.image import caps, code, kernel, manifest, modules, mpy, programs, table, toolchain
+from nexus.image.fold import Values
 from nexus.image.manifest import Manifest
 from nexus.image.policy import ImagePolicy, grants_module, policy_of
 from nexus.image.program import Program
@@ -127,19 +127,13 @@ def _process_romfs(
     size = len(policy.table) if policy else 0
     known = dict(caps.handles(process, contract)) | caps.sizes(system, process, size)
     values: dict[str, Values] = {"contract": contract.constants, "caps": known}
-    folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
-    sources = {module.in_romfs: (source, str(module.path.relative_to(guest))) for module, source in folded}
-    left = [modules.parse(module.name, module.path, source) for module, source in folded]
-    generated: dict[str, Callable[[], str]] = {
-        "boot_grants": lambda: grants_module(policy),
-        "caps": lambda: caps.caps_module(system, process, contract, size, modules.names_used(left, "caps")),
-        "contract": lambda: guest_module(contract, modules.names_used(left, "contract")),
-        "policy_sheets": lambda: module_text(sheets(contract, root), contract),
+    generated: dict[str, code.Generator] = {
+        "boot_grants": lambda _: grants_module(policy),
+        "caps": lambda left: caps.caps_module(system, process, contract, size, modules.names_used(left, "caps")),
+        "contract": lambda left: guest_module(contract, modules.names_used(left, "contract")),
+        "policy_sheets": lambda _: module_text(sheets(contract, root), contract),
     }
-    for name, text in generated.items():
-        if any(found == name for module in left for found, _ in modules.imports(module)):
-            sources[f"{name}.mpy"] = (text().encode(), f"{name}.py")
-    return romfs.pack({path: compiler.compile(source, shown) for path, (source, shown) in sources.items()})
+    return code.pack(needed, values, generated, lambda path: str(path.relative_to(guest)), compiler)
 
 
 def _check_generated(system: System, process: Process, needed: Sequence[modules.Module], contract: Contract) -> None:

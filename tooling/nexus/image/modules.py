@@ -7,7 +7,7 @@ nowhere is an error, so the set is closed. Reads sources with ast and never runs
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,16 +36,21 @@ class Module:
 
 def closure(guest: Path, service: str, builtin: frozenset[str]) -> list[Module]:
     """Every module of a process, by name."""
-    roots = [guest / service, guest / "lib", guest / "drivers"]
+    first = _read("main", guest / service / "main.py")
+    return closure_of(first, [guest / service, guest / "lib", guest / "drivers"], builtin, GENERATED)
+
+
+def closure_of(first: Module, roots: list[Path], builtin: frozenset[str], generated: Sequence[str]) -> list[Module]:
+    """That module and all that it needs, by name; what is found in no folder of `roots` is an error."""
     found: dict[str, Module] = {}
-    waiting = [_read("main", guest / service / "main.py")]
+    waiting = [first]
     while waiting:
         module = waiting.pop()
         if module.name in found:
             continue
         found[module.name] = module
         for name, line in imports(module):
-            if name.partition(".")[0] in builtin or name in GENERATED:
+            if name.partition(".")[0] in builtin or name in generated:
                 continue
             waiting += _resolve(name, roots, module, line, builtin)
     return [found[name] for name in sorted(found)]

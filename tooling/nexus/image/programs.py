@@ -87,6 +87,13 @@ class _Stamp:
         write_if_changed(self.path, json.dumps(self.kept, indent=1) + "\n")
 
 
+def mpy_version(root: Path, progress: Progress) -> mpy.MpyVersion:
+    """What the service runtime loads, for whoever compiles guest code without a system."""
+    stamp = _Stamp(root / "build" / "runtime" / "service.stamp", _runtime_key(root))
+    version = stamp.version if stamp.fresh else None
+    return version or _mpy_version(root, progress)
+
+
 def _runtime_key(root: Path) -> str:
     return _key(root, ("firmware/runtime",), [root / "sources.lock", *_overrides()])
 
