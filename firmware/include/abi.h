@@ -29,17 +29,13 @@ struct process_status {
 };
 _Static_assert(sizeof(struct process_status) == 56, "SUP_STATUS is read by generated guest code");
 
-/* How to start an app from a sealed region (SYS_SPAWN). */
+/*
+ * How to start an app (SYS_SPAWN). Who it is, what it may ask for, its heap and its program are not here: the sealed region's first
+ * page states them (bundle.toml), and the kernel takes nobody else's word.
+ */
 struct spawn_request {
-    uint64_t mask;        /* grantable actions that the manifest asks for */
-    uint64_t publisher;
-    uint32_t heap_pages;
     uint32_t stack_pages;
     uint32_t share;       /* per mille of CPU */
-    uint32_t romfs_offset; /* in the region, page-aligned */
-    uint32_t romfs_bytes;
     uint32_t endpoint;    /* handle passed on to the app as its third capability (needs GRANT); 0: none */
-    uint32_t name_bytes;
-    char name[LIMIT_SPAWN_NAME_BYTES]; /* "app:<id>" */
+    uint32_t unused;      /* 0 */
 };
-

@@ -136,6 +136,9 @@ static inline bool nexus_test_entropy(void) {
     return *(const volatile uint64_t *)(VA_IPC + IPC_LAUNCH_FLAGS) & FLAG_TEST_ENTROPY;
 }
 
+/* IPC_ENTRY_BYTES that say which module an app begins with, filled up with zeros; all zero for a service. */
+#define NEXUS_ENTRY ((const char *)(VA_IPC + IPC_ENTRY))
+
 /* Whether the latch is open; read anew each time, as the kernel closes it under whoever runs. */
 static inline bool nexus_bring_up(void) { return *(const volatile uint64_t *)(VA_IPC + IPC_BRING_UP) != 0; }
 
@@ -220,7 +223,10 @@ static inline uint64_t nexus_region_free(uint64_t region) { return nexus_ecall(S
 
 /* ---- Other processes ---- */
 
-/* E_AGAIN: call again, the kernel is giving back the memory of apps whose spawner died. */
+/*
+ * An app from a sealed region, not yet running. E_BAD_ARGUMENT: the request, or what the region's first page states, is no app.
+ * E_AGAIN: call again, the kernel is giving back the memory of apps whose spawner died.
+ */
 static inline uint64_t nexus_spawn(uint64_t spawn, uint64_t region, const struct spawn_request *request, uint64_t *supervise) {
     struct nexus_regs r = nexus_ecall(SYS_SPAWN, spawn, region, (uintptr_t)request, sizeof *request, 0, 0);
     *supervise = r.a1;

@@ -87,8 +87,12 @@ void process_stop(struct process *p, uint32_t fault, uint64_t value);
 void process_status_of(const struct process *p, struct process_status *status);
 const char *process_label(const struct process *p);
 
+/* manifest.c */
+status_t manifest_read(const struct region *region, struct manifest *m) MUST_CHECK;
+
 /* spawn.c */
 status_t spawn_app(struct process *p);
+void spawn_state_entry(const struct process *child);
 status_t spawn_free(struct process *child);
 uint32_t spawn_revoke(uint16_t endpoint, uint64_t badge);
 struct process *spawn_next_orphan(const struct process *spawner);

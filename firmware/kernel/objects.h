@@ -135,6 +135,17 @@ struct region {
     uint32_t wipe_page;
 };
 
+/* What a region states of the app in it. */
+struct manifest {
+    char name[LIMIT_SPAWN_NAME_BYTES + 1]; /* "app:" and the id; ends with a zero */
+    uint8_t entry[IPC_ENTRY_BYTES];
+    uint64_t service_id; /* of the name */
+    uint64_t publisher;
+    uint64_t mask;       /* of the actions asked for */
+    uint32_t heap_pages;
+    uint32_t contents_bytes; /* from the region's second page on */
+};
+
 enum frame_type {
     FRAME_FREE, FRAME_KERNEL, FRAME_IMAGE, FRAME_TABLE, FRAME_USER, FRAME_IPC, FRAME_DMA, FRAME_KEPT, FRAME_REGION,
     FRAME_RINGS, FRAME_QUARANTINE,

@@ -190,7 +190,10 @@ status_t process_load_step(struct process *p) {
             set_registers(p);
             *(uint64_t *)(p->ipc + IPC_LAUNCH_FLAGS) = launch_flags() & FLAG_TEST_ENTROPY;
             *(uint64_t *)(p->ipc + IPC_BRING_UP) = system_bring_up_open();
-            if (p->kind == KIND_APP) map_sync_code();
+            if (p->kind == KIND_APP) {
+                spawn_state_entry(p);
+                map_sync_code();
+            }
             return E_OK;
         }
         fill_page((uint8_t *)map_find(p, va, IMAGE_W), data, bytes);

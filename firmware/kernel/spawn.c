@@ -1,33 +1,14 @@
 /*
- * Apps: processes made at run time from a sealed region. Called by syscall.c, supervise.c and process.c. The kernel forms the
- * identity from the name it is given and refuses one that any live or static process has; the spawner supervises the child.
+ * Apps: processes made at run time from a sealed region. Called by syscall.c, supervise.c and process.c. All that an app is, the
+ * region states; its spawner chooses stack, share and one endpoint. An identity that any live or static process has is refused.
  */
 #include "kernel.h"
 
 static struct image_process rows[LIMIT_APP_SLOTS];
-static char names[LIMIT_APP_SLOTS][LIMIT_SPAWN_NAME_BYTES + 1];
+static struct manifest manifests[LIMIT_APP_SLOTS]; /* outlive what may happen to the region */
 
 enum { APP_CAPS = 3 };
 static struct image_cap boot_caps[LIMIT_APP_SLOTS][APP_CAPS];
-
-#define FNV_OFFSET 0xcbf29ce484222325ull
-#define FNV_PRIME 0x100000001b3ull
-
-static uint64_t service_id_of(const char *name, uint32_t bytes) {
-    uint64_t id = FNV_OFFSET;
-    for (uint32_t i = 0; i < bytes; i++) id = (id ^ (uint8_t)name[i]) * FNV_PRIME;
-    return id;
-}
-
-/* "app:" and [a-z0-9.-]{1,32} */
-static bool good_name(const char *name, uint32_t bytes) {
-    if (bytes < 5 || bytes > 36 || __builtin_memcmp(name, "app:", 4) != 0) return false;
-    for (uint32_t i = 4; i < bytes; i++) {
-        char c = name[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-')) return false;
-    }
-    return true;
-}
 
 /* An id is taken as long as anybody has it: FNV can be made to collide, so equal ids mean one of the two must go. */
 static bool id_taken(uint64_t id) {
@@ -42,15 +23,10 @@ static struct process *free_app_slot(void) {
     return 0;
 }
 
-static status_t check_request(const struct spawn_request *r, const struct region *region) {
-    bool memory = r->heap_pages >= 1 && r->heap_pages <= LIMIT_APP_HEAP_PAGES && r->stack_pages >= 1 &&
-                  r->stack_pages <= LIMIT_APP_STACK_PAGES;
-    bool romfs = r->romfs_offset % PAGE_BYTES == 0 && r->romfs_bytes > 0 &&
-                 r->romfs_bytes <= LIMIT_APP_ROMFS_PAGES * PAGE_BYTES &&
-                 (uint64_t)r->romfs_offset + r->romfs_bytes <= region->pages * PAGE_BYTES;
+static status_t check_request(const struct spawn_request *r) {
+    bool stack = r->stack_pages >= 1 && r->stack_pages <= LIMIT_APP_STACK_PAGES;
     bool share = r->share >= 1 && r->share <= LIMIT_APP_SHARE;
-    if (!memory || !romfs || !share || !good_name(r->name, r->name_bytes)) return E_BAD_ARGUMENT;
-    return E_OK;
+    return stack && share && r->unused == 0 ? E_OK : E_BAD_ARGUMENT;
 }
 
 /* Console and notification of its own, and the one endpoint that the spawner passes on (0: none). */
@@ -65,23 +41,23 @@ static uint32_t fill_caps(uint32_t slot, uint32_t index, const struct cap *endpo
 static void fill_row(struct process *child, const struct spawn_request *r, const struct region *region, const struct cap *endpoint,
                      uint32_t supervisor) {
     uint32_t slot = child->index - image.process_count;
-    __builtin_memcpy(names[slot], r->name, r->name_bytes);
-    names[slot][r->name_bytes] = 0;
+    const struct manifest *m = &manifests[slot];
     rows[slot] = (struct image_process){
-        .label = names[slot], .id_name = names[slot], .service_id = service_id_of(r->name, r->name_bytes),
-        .program = image.app_program, .romfs = {region->base + r->romfs_offset, r->romfs_bytes},
-        .heap_pages = r->heap_pages, .stack_pages = r->stack_pages, .share = r->share, .supervisor = supervisor,
+        .label = m->name, .id_name = m->name, .service_id = m->service_id, .program = image.app_program,
+        .romfs = {region->base + PAGE_BYTES, m->contents_bytes}, .heap_pages = m->heap_pages,
+        .stack_pages = r->stack_pages, .share = r->share, .supervisor = supervisor,
         .caps = boot_caps[slot], .cap_count = fill_caps(slot, child->index, endpoint),
     };
 }
 
-static void fill_process(struct process *child, const struct spawn_request *r, uint16_t region, uint16_t supervisor) {
+static void fill_process(struct process *child, uint16_t region, uint16_t supervisor) {
+    const struct manifest *m = &manifests[child->index - image.process_count];
     child->row = &rows[child->index - image.process_count];
     child->kind = KIND_APP;
     child->rank = 0;
-    child->service_id = child->row->service_id;
-    child->mask = r->mask;
-    child->publisher = r->publisher;
+    child->service_id = m->service_id;
+    child->mask = m->mask;
+    child->publisher = m->publisher;
     child->supervisor = supervisor;
     child->region = region;
     child->incarnation = 0;
@@ -101,18 +77,20 @@ static uint32_t writable_pages(const struct image_program *program) {
 
 /* Frames and page tables for all of it, so that building can't stop half-way: a table per area and those above them. */
 enum { APP_TABLES = 12 };
-static bool there_is_room(const struct spawn_request *r) {
-    uint32_t pages = 1 + r->heap_pages + r->stack_pages + writable_pages(image.app_program);
+static bool there_is_room(uint32_t heap_pages, uint32_t stack_pages) {
+    uint32_t pages = 1 + heap_pages + stack_pages + writable_pages(image.app_program);
     return frame_free_count() >= pages && map_tables_left() >= APP_TABLES;
 }
 
-static status_t make(struct process *p, const struct spawn_request *r, uint16_t region, const struct cap *endpoint, uint32_t *handle) {
+static status_t make(struct process *p, const struct spawn_request *r, const struct manifest *m, uint16_t region, const struct cap *endpoint,
+                     uint32_t *handle) {
     struct process *child = free_app_slot();
     if (child == 0) return E_FULL;
-    if (id_taken(service_id_of(r->name, r->name_bytes))) return E_EXISTS;
+    if (id_taken(m->service_id)) return E_EXISTS;
     child->index = (uint16_t)(child - processes);
+    manifests[child->index - image.process_count] = *m;
     fill_row(child, r, &regions[region], endpoint, p->index);
-    fill_process(child, r, region, p->index);
+    fill_process(child, region, p->index);
     region_ref(region, 1);
     cap_init(child);
     ASSERT(process_build(child)); /* there_is_room */
@@ -122,27 +100,43 @@ static status_t make(struct process *p, const struct spawn_request *r, uint16_t 
     return E_OK;
 }
 
+/* The sealed region that the caller names: only its bytes can't change between this look and the app's last instruction. */
+static status_t find_region(struct process *p, uint16_t *number) {
+    struct cap *cap;
+    status_t status = cap_find(p, p->frame.x[REG_A1], OBJ_REGION, RIGHT_MAP_R, &cap);
+    if (status != E_OK) return status;
+    *number = cap->object;
+    return regions[cap->object].sealed && !regions[cap->object].wiping ? E_OK : E_SEALED; /* half empty is not what was sealed */
+}
+
 status_t spawn_app(struct process *p) {
-    struct cap *cap, *region, *endpoint = 0;
+    struct cap *cap, *endpoint = 0;
     struct spawn_request request;
+    struct manifest manifest;
+    uint16_t region;
+    uint32_t handle;
     status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_SPAWN, RIGHT_USE, &cap);
-    if (status == E_OK) status = cap_find(p, p->frame.x[REG_A1], OBJ_REGION, RIGHT_MAP_R, &region);
+    if (status == E_OK) status = find_region(p, &region);
     if (status != E_OK) return status;
     if (p->frame.x[REG_A3] != sizeof request) return E_BAD_ARGUMENT;
     status = copy_in(p, &request, (user_ptr){p->frame.x[REG_A2]}, sizeof request);
     if (status != E_OK) return status;
     if (image.app_program == 0) return E_STATE;
-    if (!regions[region->object].sealed || regions[region->object].wiping) return E_SEALED; /* half empty is not what was sealed */
     if (request.endpoint) status = cap_find(p, request.endpoint, OBJ_ENDPOINT, RIGHT_CALL | RIGHT_GRANT, &endpoint);
-    if (status == E_OK) status = check_request(&request, &regions[region->object]);
+    if (status == E_OK) status = check_request(&request);
+    if (status == E_OK) status = manifest_read(&regions[region], &manifest);
     if (status != E_OK) return status;
     if (p->free_slots == 0) return E_NO_SLOT;
     if (spawn_reap_step()) return E_AGAIN; /* what dead spawners left goes first: memory, slot and name may be needed */
-    if (!there_is_room(&request)) return E_FULL;
-    uint32_t handle;
-    status = make(p, &request, region->object, endpoint, &handle);
+    if (!there_is_room(manifest.heap_pages, request.stack_pages)) return E_FULL;
+    status = make(p, &request, &manifest, region, endpoint, &handle);
     if (status == E_OK) p->frame.x[REG_A1] = handle;
     return status;
+}
+
+/* Into its IPC page, which has just been zeroed: what it begins with. */
+void spawn_state_entry(const struct process *child) {
+    __builtin_memcpy(child->ipc + IPC_ENTRY, manifests[child->index - image.process_count].entry, IPC_ENTRY_BYTES);
 }
 
 /* A badge was revoked: an app that has not started yet will not be given it either. How many that were. */

@@ -44,27 +44,18 @@ static mp_obj_t kernel_process(mp_obj_t handle, mp_obj_t index) {
 }
 MP_DEFINE_CONST_FUN_OBJ_2(kernel_process_obj, kernel_process);
 
-/* spawn, region, name, mask, publisher, heap pages, stack pages, share, ROMFS offset and bytes in the region. */
+/* spawn, region, stack pages, share, endpoint or 0. */
 static mp_obj_t kernel_spawn(size_t count, const mp_obj_t *args) {
     (void)count;
-    size_t name_bytes;
-    const char *name = mp_obj_str_get_data(args[2], &name_bytes);
-    if (name_bytes > LIMIT_SPAWN_NAME_BYTES) mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
     struct spawn_request request = {
-        .mask = u64_of(args[3]),
-        .publisher = u64_of(args[4]),
-        .heap_pages = bounded(args[5], UINT32_MAX),
-        .stack_pages = bounded(args[6], UINT32_MAX),
-        .share = bounded(args[7], UINT32_MAX),
-        .romfs_offset = bounded(args[8], UINT32_MAX),
-        .romfs_bytes = bounded(args[9], UINT32_MAX),
-        .name_bytes = (uint32_t)name_bytes,
+        .stack_pages = bounded(args[2], UINT32_MAX),
+        .share = bounded(args[3], UINT32_MAX),
+        .endpoint = bounded(args[4], UINT32_MAX),
     };
-    memcpy(request.name, name, name_bytes);
     uint64_t spawn = u64_of(args[0]), region = u64_of(args[1]), supervise, status;
     while ((status = nexus_spawn(spawn, region, &request, &supervise)) == E_AGAIN) {
     }
     kernel_check(status);
     return int_from(supervise);
 }
-MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_spawn_obj, 10, 10, kernel_spawn);
+MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_spawn_obj, 5, 5, kernel_spawn);

@@ -7,70 +7,22 @@
 #include "help.h"
 #include "holder.h"
 
-enum { MASK = 0x5a, PUBLISHER = 0x1234567 };
-
-/* --- names --- */
-
-struct name {
-    const char *text;
-    uint32_t bytes; /* as stated; ~0u: as long as it is */
-};
-static const struct name names[] = {
-    {"app:", ~0u}, {"proof", ~0u}, {"App:proof", ~0u}, {"app:Proof", ~0u}, {"app:a b", ~0u}, {"app:a/b", ~0u}, {"app:a_b", ~0u},
-    {"app:abcdefghijklmnopqrstuvwxyz1234567", ~0u}, {"app:proof", 0}, {"app:proof", 10}, {"app:proof", LIMIT_SPAWN_NAME_BYTES + 1}, {"app:proof", 0x80000005u},
-    {"", ~0u}, {"judge", ~0u},
-};
-
-static uint64_t spawn_named(uint32_t number, bool right) {
-    uint64_t handle, region = app_region();
-    struct spawn_request request = app_request(right ? "app:proof" : names[number].text);
-    if (!right && names[number].bytes != ~0u) request.name_bytes = names[number].bytes;
-    return nexus_spawn(CAP_SPAWN, region, &request, &handle);
-}
+/* --- one identity, one app --- */
 
 /* A name that is taken, or one that only has the same id (FNV-1a-64 collides when somebody wants it): of an app, of a service. */
 enum again { SAME_NAME, SAME_ID, SERVICE_ID };
 static const struct { const char *first, *second; } agains[] = {
-    [SAME_NAME] = {"app:proof", "app:proof"}, [SAME_ID] = {ONE_NAME, ONE_TWIN}, [SERVICE_ID] = {"app:proof", WARD_TWIN},
+    [SAME_NAME] = {"proof", "proof"}, [SAME_ID] = {ONE_ID, ONE_TWIN}, [SERVICE_ID] = {"proof", WARD_TWIN},
 };
 
 static uint64_t spawn_again(uint32_t which, bool right) {
-    struct spawn_request request = app_request(agains[which].first);
-    uint64_t handle, region = app_region();
-    if (nexus_spawn(CAP_SPAWN, region, &request, &handle) != E_OK) return UNLIKE;
-    request = app_request(right ? "app:other" : agains[which].second);
-    return nexus_spawn(CAP_SPAWN, region, &request, &handle);
+    if (spawn_simple(CAP_SPAWN, sealed_app(CAP_REGION_0, agains[which].first)) != E_OK) return UNLIKE;
+    return spawn_simple(CAP_SPAWN, sealed_app(CAP_REGION_1, right ? "other" : agains[which].second));
 }
 
 static int64_t one_more(uint32_t arg, bool right) {
     (void)arg, (void)right;
     return seen.measured - 1;
-}
-
-/* --- sizes --- */
-
-enum size { HEAP_0, HEAP_BIG, HEAP_WRAP, STACK_0, STACK_BIG, SHARE_0, SHARE_BIG, ROMFS_0, ROMFS_ODD, ROMFS_BEHIND, ROMFS_LONG, ROMFS_WRAP };
-
-static uint64_t spawn_sized(uint32_t which, bool right) {
-    struct spawn_request request = app_request("app:proof");
-    uint64_t handle, region = app_region();
-    if (!right) {
-        switch ((enum size)which) {
-        case HEAP_0: request.heap_pages = 0; break;
-        case HEAP_BIG: request.heap_pages = LIMIT_APP_HEAP_PAGES + 1; break;
-        case HEAP_WRAP: request.heap_pages = 0x80000001; break;
-        case STACK_0: request.stack_pages = 0; break;
-        case STACK_BIG: request.stack_pages = LIMIT_APP_STACK_PAGES + 1; break;
-        case SHARE_0: request.share = 0; break;
-        case SHARE_BIG: request.share = LIMIT_APP_SHARE + 1; break;
-        case ROMFS_0: request.romfs_bytes = 0; break;
-        case ROMFS_ODD: request.romfs_offset = 8; break;
-        case ROMFS_BEHIND: request.romfs_offset = REGION_BYTES; break;
-        case ROMFS_LONG: request.romfs_bytes = REGION_BYTES + 1; break;
-        case ROMFS_WRAP: request.romfs_offset = 0xfffff000, request.romfs_bytes = 2 * PAGE; break;
-        }
-    }
-    return nexus_spawn(CAP_SPAWN, region, &request, &handle);
 }
 
 /* --- an app that runs: it asks the judge, whose endpoint came with the holder's order, and does `help` --- */
@@ -87,14 +39,14 @@ static uint64_t resume(uint64_t app) {
     return status;
 }
 
-static uint64_t spawn_running(uint64_t *app) {
-    struct spawn_request request = app_request("app:proof");
+static uint64_t spawn_from(uint64_t region, uint64_t *app) {
+    struct spawn_request request = app_request();
     request.endpoint = (uint32_t)given[0];
-    request.mask = MASK;
-    request.publisher = PUBLISHER;
-    uint64_t status = nexus_spawn(CAP_SPAWN, app_region(), &request, app);
+    uint64_t status = nexus_spawn(CAP_SPAWN, region, &request, app);
     return status == E_OK ? resume(*app) : status;
 }
+
+static uint64_t spawn_running(uint64_t *app) { return spawn_from(app_region(), app); }
 
 static uint64_t wait_until_stopped(uint64_t app) {
     struct process_status status = {0};
@@ -121,8 +73,42 @@ static uint64_t help_claim(uint32_t arg, bool right) {
 
 static int64_t identity_stated(uint32_t arg, bool right) {
     (void)arg;
-    bool true_one = seen.probes == 1 && seen.probe_flags & DELIVER_APP && seen.probe_mask == MASK && seen.probe_publisher == PUBLISHER;
+    bool true_one = seen.probes == 1 && seen.probe_flags & DELIVER_APP && seen.probe_mask == APP_MASK && seen.probe_publisher == APP_PUBLISHER;
     return right ? true_one : true_one ? 0 : -1;
+}
+
+/* --- the module that it begins with --- */
+
+/* The token four times, which fills the field. */
+static uint64_t region_with_entry(uint64_t region) {
+    empty_region(region);
+    uint8_t *page = state_app(region, "entered");
+    if (page == 0) return 0;
+    for (uint32_t i = 0; i < IPC_ENTRY_BYTES; i += 8) put_field(page, BUNDLE_AT_ENTRY + i, told.token, 8);
+    return nexus_region_seal(region) == E_OK ? region : 0;
+}
+
+/* An app that states no entry, where one that stated its own was before (twin: it comes second). */
+static uint64_t run_after_another(uint32_t arg, bool right) {
+    (void)arg;
+    uint64_t app, plain = sealed_app(CAP_REGION_1, "proof"), entered = region_with_entry(CAP_REGION_0);
+    if (spawn_from(right ? plain : entered, &app) != E_OK || wait_until_stopped(app) != E_OK) return UNLIKE;
+    while (nexus_supervise(app, SUP_FREE, 0) == E_AGAIN) {}
+    return spawn_from(right ? entered : plain, &app) == E_OK ? wait_until_stopped(app) : UNLIKE;
+}
+
+/* All of the field, folded: the token if it is there four times. */
+static uint64_t help_tell_entry(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    const volatile uint64_t *entry = (const volatile uint64_t *)NEXUS_ENTRY;
+    bool same = entry[0] == entry[1] && entry[0] == entry[2] && entry[0] == entry[3];
+    return probe(same ? entry[0] : 1);
+}
+
+static int64_t entry_stated(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    if (seen.probes != 2) return -1;
+    return seen.probe_value == seen.token ? 1 : seen.probe_value == 0 ? 0 : -1; /* of the second */
 }
 
 /* Its code lies in a region, mapped to be read: neither written nor run as machine code. */
@@ -187,9 +173,8 @@ static int64_t apps_left(uint32_t arg, bool right) {
 /* The first life's app is an orphan when the second one wants its name: though somebody uses all idle time, it has to go. */
 static uint64_t spawn_after_death(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    uint64_t status, handle, region = sealed_region(told.life ? CAP_REGION_1 : CAP_REGION_0);
-    struct spawn_request request = app_request("app:proof");
-    do status = nexus_spawn(CAP_SPAWN, region, &request, &handle);
+    uint64_t status, region = sealed_app(told.life ? CAP_REGION_1 : CAP_REGION_0, "proof");
+    do status = spawn_simple(CAP_SPAWN, region);
     while (status == E_AGAIN);
     if (told.life == 0) (void)probe(0);
     return status;
@@ -218,7 +203,7 @@ static int64_t not_spawned(uint32_t arg, bool right) {
 /* Spawned with an endpoint whose badge is revoked before the app starts. */
 static uint64_t resume_revoked(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    struct spawn_request request = app_request("app:proof");
+    struct spawn_request request = app_request();
     uint64_t app;
     request.endpoint = (uint32_t)given[0];
     if (nexus_spawn(CAP_SPAWN, app_region(), &request, &app) != E_OK || probe(0) != E_OK || resume(app) != E_OK) return UNLIKE;
@@ -274,19 +259,12 @@ static int64_t second_notified(uint32_t arg, bool right) {
     return seen.measured > 0 ? 1 : seen.measured < 0 ? 0 : -1;
 }
 
-#define NAME(title, number) {.name = "app.name_" title, .attack = spawn_named, .arg = number, .who = WHO_HOLDER, .at_done = measure_apps, .effect = was_measured}
-#define SIZE(title, which) {.name = "app." title, .attack = spawn_sized, .arg = which, .who = WHO_HOLDER, .at_done = measure_apps, .effect = was_measured}
 #define APP(function) .who = WHO_HOLDER, .arrange = give_judge, .helper = WHO_APP, .help = function
 static const struct proof_case cases[] = {
-    NAME("empty", 0), NAME("no_prefix", 1), NAME("capital_prefix", 2), NAME("capital", 3), NAME("space", 4), NAME("slash", 5),
-    NAME("underscore", 6), NAME("too_long", 7), NAME("zero_bytes", 8), NAME("with_nul", 9), NAME("beyond_request", 10), NAME("huge", 11),
-    NAME("nothing", 12), NAME("of_a_service", 13),
     {.name = "app.name_taken", .attack = spawn_again, .arg = SAME_NAME, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
     {.name = "app.id_taken", .attack = spawn_again, .arg = SAME_ID, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
     {.name = "app.id_of_a_service", .attack = spawn_again, .arg = SERVICE_ID, .who = WHO_HOLDER, .at_done = measure_apps, .effect = one_more},
-    SIZE("heap_none", HEAP_0), SIZE("heap_big", HEAP_BIG), SIZE("heap_wraps", HEAP_WRAP), SIZE("stack_none", STACK_0), SIZE("stack_big", STACK_BIG),
-    SIZE("share_none", SHARE_0), SIZE("share_big", SHARE_BIG), SIZE("romfs_none", ROMFS_0), SIZE("romfs_odd", ROMFS_ODD),
-    SIZE("romfs_behind", ROMFS_BEHIND), SIZE("romfs_long", ROMFS_LONG), SIZE("romfs_wraps", ROMFS_WRAP),
+    {.name = "app.entry", .attack = run_after_another, APP(help_tell_entry), .effect = entry_stated},
     {.name = "app.claims_rights", .attack = run_app, APP(help_claim), .effect = identity_stated},
     {.name = "app.writes_romfs", .attack = run_app, .arg = 0, APP(help_romfs), .at_done = note_app_end, .effect = was_measured},
     {.name = "app.runs_romfs", .attack = run_app, .arg = 1, APP(help_romfs), .at_done = note_app_end, .effect = was_measured},

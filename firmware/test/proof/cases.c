@@ -2,12 +2,12 @@
 #include "proof.h"
 
 extern const struct proof_group handle_group, right_group, table_group, peer_group, move_group, deadline_group, spin_group, memory_group,
-    processor_group, pointer_group, console_group, region_group, app_group, supervision_group, life_group, fence_group,
+    processor_group, pointer_group, console_group, region_group, manifest_group, app_group, supervision_group, life_group, fence_group,
     queue_group, python_group;
 
 static const struct proof_group *const groups[] = {
     &handle_group, &right_group, &table_group, &peer_group, &move_group, &deadline_group, &spin_group, &memory_group,
-    &processor_group, &pointer_group, &console_group, &region_group, &app_group, &supervision_group, &life_group, &fence_group,
+    &processor_group, &pointer_group, &console_group, &region_group, &manifest_group, &app_group, &supervision_group, &life_group, &fence_group,
     &queue_group, &python_group,
 };
 

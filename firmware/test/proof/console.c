@@ -139,13 +139,11 @@ static int64_t went_on(uint32_t arg, bool right) {
     return seen.probes != HELD_PROBES + 1 ? -1 : right;
 }
 
-/* --- an app's label is the name that its spawner gave --- */
+/* --- an app's label is its name --- */
 
 static uint64_t spawn_label(uint32_t number, bool right) {
-    static const char *const names[] = {"app:a: kernel", "app:kernel\n", "app:x| y"};
-    struct spawn_request request = app_request(right ? "app:proof" : names[number]);
-    uint64_t handle, region = app_region();
-    return nexus_spawn(CAP_SPAWN, region, &request, &handle);
+    static const char *const ids[] = {"a: kernel", "kernel\n", "x| y"};
+    return spawn_simple(CAP_SPAWN, sealed_app(CAP_REGION_0, right ? "proof" : ids[number]));
 }
 
 #define FORGE(title, number) {.name = "console." title, .attack = write_forgery, .arg = number}

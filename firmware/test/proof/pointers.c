@@ -7,10 +7,11 @@
 #include "effects.h"
 #include "holder.h"
 
-enum { STACK_BYTES = 16 * 1024, HEAP_BYTES = 16 * 1024, BEFORE_END = 40, ODD = 3 }; /* BEFORE_END: service_id still fits before it */
+enum { STACK_BYTES = 16 * 1024, HEAP_BYTES = 16 * 1024, ODD = 3 };
+enum { BEFORE_END = 40, REQUEST_BEFORE_END = 8 }; /* service_id still fits before it; half a request */
 
 enum place {
-    AT_NULL, AT_PAGE_0, BELOW_STACK, ABOVE_STACK, HEAP_END, CROSSING, KERNEL, KERNEL_DATA, FRAMES, PLIC, CLINT, FINISHER, WINDOW, DMA, REGION,
+    AT_NULL, AT_PAGE_0, BELOW_STACK, ABOVE_STACK, HEAP_END, CROSSING, REQUEST_CROSSING, KERNEL, KERNEL_DATA, FRAMES, PLIC, CLINT, FINISHER, WINDOW, DMA, REGION,
     HALF, HIGH, WRAPPING, OWN_CODE, OWN_CONSTANT, PLACES
 };
 
@@ -19,7 +20,8 @@ static const uint64_t constant[8] = {1};
 static uint64_t address_of(enum place place) {
     const uint64_t at[PLACES] = {
         [AT_NULL] = 0, [AT_PAGE_0] = 0xff0, [BELOW_STACK] = VA_STACK_TOP - STACK_BYTES - PAGE, [ABOVE_STACK] = VA_STACK_TOP,
-        [HEAP_END] = VA_HEAP + HEAP_BYTES, [CROSSING] = VA_HEAP + HEAP_BYTES - BEFORE_END, [KERNEL] = 0x80000000, [KERNEL_DATA] = 0x80010000,
+        [HEAP_END] = VA_HEAP + HEAP_BYTES, [CROSSING] = VA_HEAP + HEAP_BYTES - BEFORE_END,
+        [REQUEST_CROSSING] = VA_HEAP + HEAP_BYTES - REQUEST_BEFORE_END, [KERNEL] = 0x80000000, [KERNEL_DATA] = 0x80010000,
         [FRAMES] = 0x81000000, [PLIC] = 0xc000000, [CLINT] = 0x2000000, [FINISHER] = 0x100000, [WINDOW] = VA_DEVICE, [DMA] = VA_DMA,
         [REGION] = VA_REGION, [HALF] = 0x4000000000, [HIGH] = 0xffffffff80000000, [WRAPPING] = 0 - 16ull, [OWN_CODE] = (uintptr_t)address_of,
         [OWN_CONSTANT] = (uintptr_t)constant,
@@ -50,14 +52,14 @@ static uint64_t write_length(uint32_t length, bool right) {
 
 static uint64_t spawn_from(uint32_t place, bool right) {
     uint64_t region = app_region();
-    struct spawn_request request = app_request("app:proof");
+    struct spawn_request request = app_request();
     if (right) memcpy(good(), &request, sizeof request);
     return nexus_ecall(SYS_SPAWN, CAP_SPAWN, region, right ? (uintptr_t)good() : address_of(place), sizeof request, 0, 0).a0;
 }
 
 static uint64_t spawn_size(uint32_t size, bool right) {
     uint64_t region = app_region();
-    struct spawn_request request = app_request("app:proof");
+    struct spawn_request request = app_request();
     return nexus_ecall(SYS_SPAWN, CAP_SPAWN, region, (uintptr_t)&request, right ? sizeof request : size, 0, 0).a0;
 }
 
@@ -116,7 +118,7 @@ static const struct proof_case cases[] = {
     READ("plic", PLIC), READ("clint", CLINT), READ("finisher", FINISHER), READ("window", WINDOW), READ("dma", DMA), READ("region", REGION),
     READ("half", HALF), READ("high", HIGH), READ("wrapping", WRAPPING),
     LENGTH("nothing", 0), LENGTH("too_long", LIMIT_WRITE_BYTES + 1), LENGTH("endless", ~0u),
-    SPAWN("null", AT_NULL), SPAWN("crossing", CROSSING), SPAWN("kernel", KERNEL), SPAWN("window", WINDOW), SPAWN("dma", DMA), SPAWN("high", HIGH),
+    SPAWN("null", AT_NULL), SPAWN("crossing", REQUEST_CROSSING), SPAWN("kernel", KERNEL), SPAWN("window", WINDOW), SPAWN("dma", DMA), SPAWN("high", HIGH),
     SPAWN_SIZE("short", sizeof(struct spawn_request) - 1), SPAWN_SIZE("long", sizeof(struct spawn_request) + 1), SPAWN_SIZE("empty", 0),
     WRITE("null", AT_NULL), WRITE("below_stack", BELOW_STACK), WRITE("above_stack", ABOVE_STACK), WRITE("heap_end", HEAP_END),
     WRITE("crossing", CROSSING), WRITE("kernel", KERNEL), WRITE("kernel_data", KERNEL_DATA), WRITE("frames", FRAMES), WRITE("plic", PLIC),

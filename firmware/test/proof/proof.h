@@ -50,11 +50,11 @@ struct proof_group {
 };
 const struct proof_case *proof_case_at(uint32_t number);
 
-/* The id name of the holder's child in the recipe, an app's name with the same FNV-1a-64, and two apps' names that share one. */
+/* The id name of the holder's child in the recipe, a bundle id that as "app:<id>" has the same FNV-1a-64, and two that share one. */
 #define WARD_NAME "wywofflhydiovc"
-#define WARD_TWIN "app:41pkbrxjpngnf"
-#define ONE_NAME "app:1r4osegpddz0c"
-#define ONE_TWIN "app:tvjwr2brgkbkd"
+#define WARD_TWIN "41pkbrxjpngnf"
+#define ONE_ID "1r4osegpddz0c"
+#define ONE_TWIN "tvjwr2brgkbkd"
 enum { JUDGE_REGIONS = 2, HOLDER_REGION = JUDGE_REGIONS, REGION_BYTES = 4 * PAGE }; /* regions are numbered through all rows */
 
 /* --- messages to the judge (all fields little-endian, in the IPC page) --- */

@@ -166,7 +166,7 @@ static uint64_t help_share(uint32_t what, bool right) {
 static uint64_t spawn_unsealed(uint32_t arg, bool right) {
     (void)arg;
     uint64_t region = app_region();
-    if (!right && free_whole(region) != E_OK) return UNLIKE;
+    if (!right && (free_whole(region) != E_OK || state_app(region, "proof") == 0)) return UNLIKE;
     return spawn_simple(CAP_SPAWN, region);
 }
 

@@ -242,14 +242,14 @@ static void measure_emptied(uint32_t arg, bool right) {
 
 static uint64_t spawn_unread(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    if (nexus_region_seal(given[0]) != E_OK) return UNLIKE;
+    if (state_app(given[0], "proof") == 0 || nexus_region_seal(given[0]) != E_OK) return UNLIKE;
     return spawn_simple(CAP_SPAWN, given[0]);
 }
 
 /* An app is to get an endpoint that its spawner may use but not pass on. */
 static uint64_t spawn_passing(uint32_t arg, bool right) {
     (void)arg, (void)right;
-    struct spawn_request request = app_request("app:proof");
+    struct spawn_request request = app_request();
     uint64_t handle;
     request.endpoint = (uint32_t)given[0];
     return nexus_spawn(CAP_SPAWN, app_region(), &request, &handle);

@@ -47,7 +47,7 @@ static void measure_ward(uint32_t which, bool right) {
 enum wrong_app { RESTART_APP, FREE_SUSPENDED, FREE_TWICE, USE_FREED };
 
 static uint64_t app_handle(void) {
-    struct spawn_request request = app_request("app:proof");
+    struct spawn_request request = app_request();
     uint64_t handle = 0;
     (void)nexus_spawn(CAP_SPAWN, app_region(), &request, &handle);
     return handle;

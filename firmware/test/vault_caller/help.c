@@ -87,16 +87,26 @@ static void learn(size_t index, uint64_t handle, uint8_t kind) {
     subjects[index] = (struct subject){handle, status.service_id, kind};
 }
 
-/* The app needs a program of at least a byte; it is never started, so its bytes do not matter. */
+/* The least that the kernel makes an app of. It is never started, so the byte that it has as its program does not matter. */
+static void state_app(uint8_t *page) {
+    memcpy(page + BUNDLE_AT_MAGIC, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1);
+    memcpy(page + BUNDLE_AT_ID, "one", 3);
+    page[BUNDLE_AT_FORMAT] = BUNDLE_FORMAT;
+    page[BUNDLE_AT_MANIFEST_BYTES] = BUNDLE_HEADER_BYTES;
+    page[BUNDLE_AT_CONTENTS_BYTES] = 1;
+    page[BUNDLE_AT_HEAP_PAGES] = 1;
+}
+
 static uint64_t spawn_app(void) {
-    struct spawn_request request = {.heap_pages = 1, .stack_pages = 1, .share = 1, .romfs_bytes = 1, .name_bytes = 7};
+    struct spawn_request request = {.stack_pages = 1, .share = 1};
     uint64_t handle, status;
     void *region;
     size_t region_bytes;
-    memcpy(request.name, "app:one", request.name_bytes);
     do status = nexus_region_map(CAP_REGION_0, true, &region, &region_bytes);
     while (status == E_AGAIN);
-    check(status == E_OK && nexus_region_seal(CAP_REGION_0) == E_OK, "region sealed");
+    check(status == E_OK, "region mapped");
+    state_app(region);
+    check(nexus_region_seal(CAP_REGION_0) == E_OK, "region sealed");
     do status = nexus_spawn(CAP_SPAWN, CAP_REGION_0, &request, &handle);
     while (status == E_AGAIN);
     check(status == E_OK, "app made");
