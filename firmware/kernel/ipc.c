@@ -214,7 +214,6 @@ static void deliver_bits(struct process *p) {
     p->frame.x[REG_A1] = (uint64_t)DELIVER_NOTIFIED << 24;
     p->frame.x[REG_A3] = p->bits;
     p->bits = 0;
-    p->payer = p->index;
     p->since_recv = 0;
 }
 
@@ -247,6 +246,8 @@ status_t ipc_recv(struct process *p, uint64_t handle, uint32_t accept, uint64_t 
     struct endpoint *e = &endpoints[cap->object];
     uint64_t now = arch_time();
     sched_account(now);
+    p->serving = NOBODY; /* whose answer is put off no longer bounds what p does, nor pays for it */
+    p->payer = p->index;
     if (p->bits) {
         deliver_bits(p);
         return E_OK;

@@ -182,6 +182,7 @@ static void receive_on(struct model *m, uint16_t index, uint16_t endpoint, uint3
         tell(m, index, E_NO_SLOT);
         return;
     }
+    a->serving = NOBODY;
     if (a->bits) {
         tell_bits(m, index, true);
         return;

@@ -11,7 +11,7 @@
 #include "user.h"
 
 #define PURPOSE_ROW(name) {PURPOSE_##name, PURPOSE_NAME_##name}
-const struct purpose purposes[] = {PURPOSE_ROW(ATTEST), PURPOSE_ROW(SELFTEST)};
+const struct purpose purposes[] = {PURPOSE_ROW(ATTEST), PURPOSE_ROW(SELFTEST), PURPOSE_ROW(SAMPLE)};
 const size_t purpose_count = COUNT(purposes);
 
 enum { REPEATS = 64, HEAD = sizeof(uint32_t) + 1 + KEY_ID_BYTES, LONGEST = LIMIT_SIGN_MESSAGE_BYTES, TOO_SOON = 1000 };
