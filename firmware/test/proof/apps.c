@@ -198,6 +198,25 @@ static int64_t not_spawned(uint32_t arg, bool right) {
     return right ? seen.measured : seen.measured == 1 ? 0 : -1;
 }
 
+/* --- its end is told to who spawned it --- */
+
+static uint64_t help_end_or_stay(uint32_t arg, bool right) {
+    (void)arg;
+    if (!right) pause_for(100 * MS);
+    return E_OK;
+}
+
+static uint64_t wait_for_end(uint32_t arg, bool right) {
+    (void)arg;
+    uint64_t app;
+    return spawn_running(&app) == E_OK ? nexus_wait(CAP_NOTIFICATION, deadline_in(right ? PATIENCE : 15 * MS), &done_data) : UNLIKE;
+}
+
+static void measure_bit(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    seen.measured = seen.status != E_OK ? 0 : seen.data == first_app_bit() ? 1 : -1;
+}
+
 /* --- authority that is not to outlive what it was for --- */
 
 /* Spawned with an endpoint whose badge is revoked before the app starts. */
@@ -268,6 +287,7 @@ static const struct proof_case cases[] = {
     {.name = "app.claims_rights", .attack = run_app, APP(help_claim), .effect = identity_stated},
     {.name = "app.writes_romfs", .attack = run_app, .arg = 0, APP(help_romfs), .at_done = note_app_end, .effect = was_measured},
     {.name = "app.runs_romfs", .attack = run_app, .arg = 1, APP(help_romfs), .at_done = note_app_end, .effect = was_measured},
+    {.name = "app.end_told", .attack = wait_for_end, APP(help_end_or_stay), .at_done = measure_bit, .effect = was_measured},
     {.name = "app.freed_memory", .attack = run_and_free, APP(help_fill), .look = "token"},
     {.name = "app.spawner_dies", .attack = die_as_spawner, APP(help_fill), .at_done = measure_apps, .effect = apps_left},
     {.name = "app.orphan_lingers", .attack = spawn_after_death, .who = WHO_HOLDER, .helper = WHO_EQUAL, .help = help_use_idle_time,

@@ -8,7 +8,7 @@
 #include "help.h"
 
 /* How much later than asked a wait may end: the host may let the machine stand. What is not cut short takes longer by far. */
-enum { SLACK = 1000 * MS, NEST_MS = 10, NEST_LONG_MS = 3000 };
+enum { SLACK = 1000 * MS, NEST_MS = 10 /* longer than SOON */, NEST_LONG_MS = 3000 };
 enum { ZERO, ONE, NOW, EARLIER };
 
 static uint64_t past(uint32_t when) {
@@ -64,6 +64,19 @@ static int64_t cut_short(uint32_t arg, bool right) {
     uint64_t ticks = victim_report().ticks;
     if (right) return ticks >= NEST_MS * MS && ticks < NEST_MS * MS + SLACK;
     return ticks > 0 && ticks < SOON + SLACK ? 0 : -1;
+}
+
+/* Its answer is put off: what the server then does for itself lasts as long as it has to, whatever this caller allows. */
+static uint64_t call_put_off(uint32_t arg, bool right) {
+    (void)arg;
+    return call_victim(SERVE_PUT_OFF, NEST_MS, right ? PATIENCE : SOON);
+}
+
+/* The server's work came to its end either way; only who still waited got its answer. */
+static int64_t answered_after_work(uint32_t arg, bool right) {
+    (void)arg;
+    struct report report = victim_report();
+    return report.value == E_OK && report.status == (right ? E_OK : E_CALLER_GONE) ? (int64_t)report.count : -1;
 }
 
 static uint64_t recv_past(uint32_t when, bool right) {
@@ -169,6 +182,7 @@ static const struct proof_case cases[] = {
     {.name = "deadline.served", .attack = call_held_timed, .effect = ended_in_time},
     {.name = "deadline.caps_calls", .attack = call_nested, .arg = SERVE_NEST, .effect = cut_short},
     {.name = "deadline.caps_waits", .attack = call_nested, .arg = SERVE_WAIT, .effect = cut_short},
+    {.name = "deadline.put_off", .attack = call_put_off, .effect = answered_after_work},
     {.name = "deadline.recv", .attack = recv_past, .arg = ONE, CLIENT(help_attacker), .effect = helper_succeeded},
     {.name = "deadline.wait", .attack = wait_past, .arg = EARLIER, .poll = wake_when_waiting, .effect = was_measured},
     {.name = "deadline.behalf_queued", .attack = pass_behalf_queued, .helper = WHO_EQUAL, .help = help_block_victim, .after_helper = true,

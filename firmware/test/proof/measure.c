@@ -65,6 +65,14 @@ struct process_status first_app(void) {
     return (struct process_status){0};
 }
 
+/* The bit that its end sets in its spawner's notification. */
+uint64_t first_app_bit(void) {
+    struct process_status status;
+    for (uint32_t i = 0; i < LIMIT_APP_SLOTS; i++)
+        if (process_at(static_count + i, &status)) return 1ull << (static_count + i);
+    return 0;
+}
+
 struct usage usage_now(void) {
     struct usage usage = {0};
     (void)nexus_system(CAP_SYSTEM, SYSTEM_USAGE, USAGE_FREE_FRAMES, 0, &usage.frames);
@@ -150,12 +158,15 @@ void drop_kept(void) {
 
 uint64_t judge_region(uint32_t number) { return CAP_REGION_0 + number; }
 
+uint64_t judge_frees(uint32_t number) {
+    uint64_t status;
+    do status = nexus_region_free(judge_region(number));
+    while (status == E_AGAIN);
+    return status;
+}
+
 void free_judge_regions(void) {
-    for (uint32_t i = 0; i < JUDGE_REGIONS; i++) {
-        uint64_t status;
-        do status = nexus_region_free(judge_region(i));
-        while (status == E_AGAIN);
-    }
+    for (uint32_t i = 0; i < JUDGE_REGIONS; i++) (void)judge_frees(i);
 }
 
 /* How many capabilities with this badge to the judge's own endpoint have died. */

@@ -87,6 +87,7 @@ enum {
     SERVE_GRANT,      /* answer with its own endpoint: rights `number`, badge `value` */
     SERVE_ECHO,       /* answer with `number` bytes of the page that it came with */
     SERVE_HOLD,       /* keep the reply */
+    SERVE_PUT_OFF,    /* keep the reply, receive again, call the next server for `number` ms of work; then answer */
     SERVE_ANSWER,     /* answer the call that is held, with `number` kept capabilities; counted if the kernel delivered it */
     SERVE_LET_GO,     /* drop the reply that is held */
     SERVE_EXIT,
@@ -112,7 +113,7 @@ struct report {
     uint64_t sender_id;
     uint64_t status;  /* of the last reply, SERVE_ANSWER's too */
     uint64_t ticks;   /* that the last SERVE_NEST or SERVE_WAIT took */
-    uint64_t value;   /* of the last SERVE_COUNT */
+    uint64_t value;   /* of the last SERVE_COUNT; status of the last SERVE_PUT_OFF's own call */
 };
 
 /* FNV-1a-64, as the builder and the kernel form identities. */
@@ -182,6 +183,7 @@ struct process_status status_of(enum who who);
 struct process_status ward_status(void);
 uint32_t live_apps(void);
 struct process_status first_app(void);
+uint64_t first_app_bit(void);
 uint64_t restart(enum who who);
 uint64_t kill(enum who who);
 void restart_attacker(void);
@@ -190,6 +192,7 @@ void repair_victim(void);
 void judge_pause(uint64_t ticks);
 bool waits_in_call(enum who who);
 uint64_t judge_region(uint32_t number);
+uint64_t judge_frees(uint32_t number);
 uint64_t judge_revoke(uint64_t badge);
 uint64_t judge_notify(uint64_t handle);
 uint64_t system_phase(void);

@@ -144,7 +144,58 @@ static uint64_t free_shared(uint32_t arg, bool right) {
     return end_with(region, free_whole(region));
 }
 
-enum { KEEPS, KEEPS_MAPPING };
+/* Given to read: the app in it may be run, all else is its owner's to do. */
+static void give_sealed(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    if (state_app(judge_region(0), "proof")) (void)nexus_region_seal(judge_region(0));
+    give_region(0, RIGHT_MAP_R);
+}
+
+static uint64_t free_given(uint32_t arg, bool right) {
+    (void)arg;
+    return free_whole(right ? CAP_REGION_0 : given[0]);
+}
+
+static int64_t still_stated(uint32_t arg, bool right) {
+    (void)arg;
+    return right ? (int64_t)seen.done : seen.measured ? 0 : -1;
+}
+
+static void measure_magic(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    uint64_t magic;
+    memcpy(&magic, BUNDLE_MAGIC, sizeof magic);
+    seen.measured = region_value(judge_region(0)) == magic && !can_write(judge_region(0));
+}
+
+/* Its own app is over, but not yet given back; in the twin it is. */
+static uint64_t end_app(uint64_t region, bool give_back) {
+    struct spawn_request request = app_request();
+    uint64_t app;
+    if (nexus_spawn(CAP_SPAWN, region, &request, &app) != E_OK || nexus_supervise(app, SUP_KILL, 0) != E_OK) return UNLIKE;
+    while (give_back && nexus_supervise(app, SUP_FREE, 0) == E_AGAIN) {}
+    return E_OK;
+}
+
+static uint64_t free_after_app(uint32_t arg, bool right) {
+    (void)arg;
+    uint64_t region = app_region();
+    return end_app(region, right) == E_OK ? end_with(region, free_whole(region)) : UNLIKE;
+}
+
+/* Of a region that was only given to read, and is dropped again: the judge, whose it is, then gives it back. */
+static uint64_t run_given(uint32_t arg, bool right) {
+    (void)arg;
+    return end_app(given[0], right) == E_OK ? nexus_cap_drop(given[0]) : UNLIKE;
+}
+
+static void measure_owner_frees(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    uint64_t status = judge_frees(0);
+    seen.measured = status == E_OK ? 1 : status == E_STATE ? 0 : -1;
+}
+
+enum { KEEPS, KEEPS_MAPPING, KEEPS_UNTIL_ITS_END };
 
 static uint64_t help_share(uint32_t what, bool right) {
     void *address;
@@ -155,6 +206,11 @@ static uint64_t help_share(uint32_t what, bool right) {
     } while (status == E_PEER_DIED || status == E_RESTARTED);
     if (status != E_OK || nexus_caps(word) != 1) return UNLIKE;
     uint64_t copy = cap_at(0);
+    if (what == KEEPS_UNTIL_ITS_END) {
+        if (map(copy, false, &address) != E_OK) return UNLIKE;
+        if (!right) pause_for(15 * MS);
+        return E_OK;
+    }
     if (what == KEEPS_MAPPING && !right && map(copy, false, &address) != E_OK) return UNLIKE;
     if (what == KEEPS_MAPPING || right) (void)nexus_cap_drop(copy);
     pause_for(15 * MS);
@@ -191,6 +247,13 @@ static const struct proof_case cases[] = {
      .at_done = measure_handed, .effect = was_measured},
     {.name = "region.free_mapped", .attack = free_shared, .arg = KEEPS_MAPPING, .who = WHO_HOLDER, .helper = WHO_CLIENT, .help = help_share,
      .at_done = measure_handed, .effect = was_measured},
+    {.name = "region.free_holder_lives", .attack = free_shared, .arg = KEEPS_UNTIL_ITS_END, .who = WHO_HOLDER, .helper = WHO_CLIENT,
+     .help = help_share, .at_done = measure_handed, .effect = was_measured},
+    {.name = "region.free_by_holder", .attack = free_given, .who = WHO_HOLDER, .arrange = give_sealed, .at_done = measure_magic,
+     .effect = still_stated},
+    {.name = "region.free_after_app", .attack = free_after_app, .who = WHO_HOLDER, .at_done = measure_handed, .effect = was_measured},
+    {.name = "region.owner_frees", .attack = run_given, .who = WHO_HOLDER, .arrange = give_sealed, .at_done = measure_owner_frees,
+     .effect = was_measured},
     {.name = "region.spawn_unsealed", .attack = spawn_unsealed, .who = WHO_HOLDER, .at_done = measure_apps, .effect = was_measured},
     {.name = "region.spawn_half_wiped", .attack = spawn_half_wiped, .who = WHO_HOLDER, .at_done = measure_apps, .effect = was_measured},
 };

@@ -86,6 +86,18 @@ static void answer_held(uint32_t count) {
     if (report.status == E_OK || report.status == E_CALLER_GONE) held = 0;
 }
 
+/* Work of its own that takes longer than its caller may wait. */
+static void put_off(uint64_t reply, uint32_t ms) {
+    struct nexus_delivery d;
+    uint64_t word;
+    held = reply;
+    (void)nexus_recv(CAP_ENDPOINT, 0, 1, &d); /* long past: it takes nobody, as only this caller calls */
+    outgoing()->op = SERVE_BUSY;
+    outgoing()->number = ms;
+    report.value = nexus_call(next_server, nexus_word(sizeof(struct message), 0, 0), nexus_time() + PATIENCE, 0, &word);
+    answer_held(0);
+}
+
 static void count_call(const struct nexus_delivery *d, uint64_t value) {
     report.count++;
     report.badge = d->badge;
@@ -105,6 +117,7 @@ static bool handle(const struct nexus_delivery *d, struct nexus_answer *answer) 
     case SERVE_GRANT: *NEXUS_GRANTS = (struct grant){CAP_ENDPOINT, m.number, m.value}; answer->grants = 1; break;
     case SERVE_ECHO: answer->bytes = m.number; break;
     case SERVE_HOLD: take_caps(d); held = d->reply; return false;
+    case SERVE_PUT_OFF: put_off(d->reply, m.number); return false;
     case SERVE_ANSWER: answer_held(m.number); break;
     case SERVE_LET_GO: (void)nexus_cap_drop(held); held = 0; break;
     case SERVE_EXIT: nexus_exit(1);
