@@ -169,6 +169,25 @@ static void set_registers(struct process *p) {
     p->frame = fresh;
 }
 
+/* All pages are as they have to be: registers, capabilities and what the kernel states in the IPC page. */
+static void begin_life(struct process *p) {
+    p->load_page = 0;
+    p->incarnation++;
+    p->fault = FAULT_NONE;
+    p->fault_value = p->fault_pc = 0;
+    p->payer = p->index;
+    p->since_recv = 0;
+    p->bits = 0;
+    p->behalf_slot = NO_SLOT;
+    give_boot_caps(p);
+    set_registers(p);
+    *(uint64_t *)(p->ipc + IPC_LAUNCH_FLAGS) = launch_flags() & FLAG_TEST_ENTROPY;
+    *(uint64_t *)(p->ipc + IPC_BRING_UP) = system_bring_up_open();
+    if (p->kind != KIND_APP) return;
+    spawn_state_entry(p);
+    map_sync_code();
+}
+
 /* A few pages each time, so that no kernel entry is long; E_AGAIN until the process can run. */
 status_t process_load_step(struct process *p) {
     p->state = STATE_LOADING;
@@ -178,22 +197,7 @@ status_t process_load_step(struct process *p) {
         const uint8_t *data;
         uint32_t bytes;
         if (!page_to_fill(p, p->load_page, &va, &data, &bytes)) {
-            p->load_page = 0;
-            p->incarnation++;
-            p->fault = FAULT_NONE;
-            p->fault_value = p->fault_pc = 0;
-            p->payer = p->index;
-            p->since_recv = 0;
-            p->bits = 0;
-            p->behalf_slot = NO_SLOT;
-            give_boot_caps(p);
-            set_registers(p);
-            *(uint64_t *)(p->ipc + IPC_LAUNCH_FLAGS) = launch_flags() & FLAG_TEST_ENTROPY;
-            *(uint64_t *)(p->ipc + IPC_BRING_UP) = system_bring_up_open();
-            if (p->kind == KIND_APP) {
-                spawn_state_entry(p);
-                map_sync_code();
-            }
+            begin_life(p);
             return E_OK;
         }
         fill_page((uint8_t *)map_find(p, va, IMAGE_W), data, bytes);
