@@ -197,7 +197,7 @@ def test_peer_with_the_device_is_found_out(machine: Make) -> None:
     driver, peer = m.process("rngd"), m.process("selftest-peer")
     handle = m.handle("rngd", "QUEUE_RNG_0")
     peer.caps[m.contract.HANDLE_BOOT + 40] = driver.caps[handle]
-    m.driver = peer
+    m.give_device(peer.row.index, m.devices.pop(driver.row.index))
     m.sources.clear()
     m.process("selftest").state = m.contract.STATE_SUSPENDED
     m.start("selftest")

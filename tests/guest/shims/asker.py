@@ -6,14 +6,13 @@ Used by host tests of services. Fails the test when an answer is not exactly one
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from nexus.contract.load import constant_name
-from nexus.recipe.model import service_id
 from shims.kernel import Kernel
 from shims.machine import Machine
-from shims.objects import Cap, Process
+from shims.objects import Cap
 
 LATER = 100_000_000  # ticks
 _nonces = count(0x1000)
@@ -32,38 +31,20 @@ def frame(op: int, payload: bytes = b"", nonce: int = 0, version: int = 1, lengt
 class Asker:
     """One process of the machine, played by the test."""
 
-    def __init__(self, machine: Machine, name: str = "selftest") -> None:
+    def __init__(self, machine: Machine, name: str = "selftest", kernel: Kernel | None = None) -> None:
         self.machine, self.name = machine, name
-        self.kernel: Kernel = machine.actor(name)
+        self.kernel: Kernel = kernel or machine.actor(name)
 
     @classmethod
     def app(cls, machine: Machine, bundle: str, mask: int = 0, publisher: int = 0) -> Asker:
         """An app as execd would spawn it; what servers it can call is what given() gives it."""
-        name, index, root = f"app:{bundle}", len(machine.processes), machine.system_row.root
-        own = [cap for cap in root.capabilities if cap.name in ("CONSOLE", "NOTIFICATION")]
-        row = replace(
-            root,
-            name=name,
-            id_name=name,
-            label=name,
-            index=index,
-            service_id=service_id(name),
-            rank=0,
-            service=None,
-            flags=(),
-            endpoint=None,
-            supervisor=root.index,
-            calls=(),
-            routes=(),
-            supervises=(),
-            policy=False,
-            kept_pages=0,
-            capabilities=tuple(replace(cap, object=index) for cap in own),
-        )
-        contract = machine.contract
-        app = Process(row, contract.STATE_SUSPENDED, kind=contract.KIND_APP, mask=mask, publisher=publisher)
-        machine.processes.append(app)
-        return cls(machine, name)
+        machine.add_app(bundle, mask, publisher, machine.system_row.root.index)
+        return cls(machine, f"app:{bundle}")
+
+    @classmethod
+    def spawned(cls, machine: Machine, bundle: str) -> Asker:
+        """An app that was made by spawn and resumed, and has no code of its own."""
+        return cls(machine, f"app:{bundle}", machine.playing(f"app:{bundle}"))
 
     def handle(self, cap: str) -> int:
         """Of a boot capability; or of any route by such a name ("LOGD_QUERY"), as if init had given it."""

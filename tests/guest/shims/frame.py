@@ -115,9 +115,25 @@ class Frame:
         return int(self._serving.nonce)
 
     def facet(self) -> int:
-        shift = self._contract.BADGE_FACET_SHIFT
+        contract, shift = self._contract, self._contract.BADGE_FACET_SHIFT
         badge = self._kernel.badge()
-        return badge >> shift if badge & ((1 << shift) - 1) == self._kernel.sender() else -1
+        holder = badge & ((1 << shift) - 1)
+        own = holder == self._kernel.sender()
+        anybodys = holder == contract.BADGE_ANY_APP and self._kernel.kind() == contract.KIND_APP
+        return badge >> shift if own or anybodys else -1
+
+    def later(self) -> tuple[int, int, int]:
+        return self._reply, self.op(), self.nonce()
+
+    def reply(self, handle: int, op: int, nonce: int, status: int, count: int) -> bool:
+        assert 0 <= count <= self._contract.IPC_DATA_BYTES - self._contract.WIRE_REPLY_HEADER
+        asked = Head(op, nonce, 0)
+        length = self._c.frame_write_reply(self._message, ctypes.byref(asked), status, ctypes.c_size_t(count))
+        try:
+            self._kernel.reply(handle, length)
+        except Error:
+            return False
+        return True
 
     def about(self, record: bytearray) -> int:
         contract, kernel = self._contract, self._kernel

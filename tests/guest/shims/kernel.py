@@ -215,12 +215,30 @@ class Kernel:
     def irq_ack(self, handle: int) -> None:
         self._check(self._on_device(handle, "irq", lambda device: (device.unmask(), 0))[0])
 
+    def region_map(self, handle: int, write: bool) -> memoryview:
+        status, view = self._machine.region_map(self._process, handle, bool(write))
+        self._check(status)
+        assert view is not None
+        return view
+
+    def region_unmap(self, handle: int) -> None:
+        self._check(self._machine.region_unmap(self._process, handle))
+
+    def region_seal(self, handle: int) -> None:
+        self._check(self._machine.region_seal(self._process, handle))
+
+    def region_free(self, handle: int) -> None:
+        self._check(self._machine.region_free(self._process, handle))
+
     # other processes
 
     def supervise(self, handle: int, operation: int) -> tuple[int, ...] | None:
         status, answer = self._machine.supervise(self._process, handle, operation)
         self._check(status)
         return answer
+
+    def spawn(self, spawn: int, region: int, stack_pages: int, share: int, endpoint: int) -> int:
+        return self._value(self._machine.spawn(self._process, spawn, region, stack_pages, share, endpoint))
 
     def system(self, handle: int, operation: int, a: int = 0, b: int = 0) -> int:
         status, answer = self._machine.system(self._process, handle, operation, a)

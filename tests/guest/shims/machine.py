@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,19 +18,25 @@ from typing import Any
 from nexus.contract.load import Contract
 from nexus.recipe.model import PAGE, System
 from shims import image, micropython, vault
+from shims.apps import Apps
+from shims.apps import loader as loader_of_app
 from shims.crypto import Crypto
 from shims.device import Device
 from shims.frame import Frame
 from shims.kernel import Kernel
 from shims.loader import Loader
-from shims.messages import Messages
 from shims.objects import Cap, Halt, Process
+from shims.regions import Region
 
+ENTROPY_DEVICE = "rng"  # in every recipe that has one
 FAULT_NAMES = ("none", "exit", "memory", "instruction", "misaligned", "hung", "killed", "syscall")
 
 
-class Machine(Messages):
-    """One booted system. `sources` replaces a process's main.py by other text."""
+class Machine(Apps):
+    """One booted system. `sources` replaces a process's main.py by other text; `modules` are generated modules by process and name,
+    instead of what the builder would give; `apps` is the code of apps by bundle id, which are played by the test otherwise. `device` is
+    the entropy device, `devices` are others by their name in the recipe.
+    """
 
     def __init__(
         self,
@@ -38,10 +45,14 @@ class Machine(Messages):
         root: Path,
         device: Device | None = None,
         sources: Mapping[str, str] | None = None,
+        modules: Mapping[str, Mapping[str, str]] | None = None,
+        apps: Mapping[str, str | Path] | None = None,
+        devices: Mapping[str, Device] | None = None,
     ) -> None:
         self.system_row, self.loaded_contract, self.root = system, contract, root
         self.contract = SimpleNamespace(**contract.constants, DIGEST=contract.digest)
-        self.sources = dict(sources or {})
+        self.sources, self.modules = dict(sources or {}), dict(modules or {})
+        self.sources_of_apps = dict(apps or {})
         self.now = 1000
         self.lines: list[str] = []
         self.exit_code: int | None = None
@@ -56,15 +67,23 @@ class Machine(Messages):
         for process in self.processes:
             process.kept = bytearray(process.row.kept_pages * PAGE)
         self.policy = image.policy_of(system, contract, root)
-        self.device = device
-        if device is not None:
-            device.attach(self.contract, lambda: self.now, self._interrupt)
-            self.driver = self.processes[system.devices[0].owner]
+        self.regions = [Region(row.owner, bytearray(row.pages * PAGE)) for row in system.regions]
+        self.device, self.devices = device, {}
+        given = dict(devices or {}) | ({ENTROPY_DEVICE: device} if device is not None else {})
+        for row in system.devices:
+            if row.name in given:
+                self.give_device(row.owner, given[row.name])
 
     # what a test asks for
 
     def process(self, name: str) -> Process:
-        return next(process for process in self.processes if process.name == name)
+        empty = self.contract.STATE_EMPTY
+        return next(process for process in self.processes if process.name == name and process.state != empty)
+
+    def give_device(self, driver: int, device: Device) -> None:
+        """To the process of this dense index."""
+        self.devices[driver] = device
+        device.attach(self.contract, lambda: self.now, partial(self._interrupt, driver))
 
     def boot(self) -> None:
         """Start the root process and run until the system ends or everybody waits for ever."""
@@ -115,8 +134,10 @@ class Machine(Messages):
             ready = [p for p in self.processes if p.thread and p.state == self.contract.STATE_READY]
             if ready:
                 self._step(max(ready, key=lambda p: p.row.rank))
-            elif not self._pass_time():
-                return
+            else:
+                self._reap()
+                if not self._pass_time():
+                    return
 
     def tick(self) -> int:
         self.now += 1
@@ -129,13 +150,12 @@ class Machine(Messages):
     def _pass_time(self) -> bool:
         waiting = [p for p in self.processes if p.deadline]
         events = [p.deadline for p in waiting]
-        if self.device is not None and self.device.next_event():
-            events.append(self.device.next_event())
+        events += [event for event in (device.next_event() for device in self.devices.values()) if event]
         if not events:
             return False
         self.now = max(self.now, min(events))
-        if self.device is not None:
-            self.device.fire()
+        for device in self.devices.values():
+            device.fire()
         for process in waiting:
             if process.deadline and process.deadline <= self.now:
                 self._cancel(process, self.contract.E_DEADLINE)
@@ -166,19 +186,20 @@ class Machine(Messages):
 
     def _load(self, process: Process) -> None:
         process.incarnation += 1
-        process.fault = process.value = process.bits = process.deadline = 0
+        process.fault = process.value = process.pc = process.bits = process.deadline = 0
         process.buffer = bytearray(512)
         process.calling = process.server = process.serving = None
         process.state = self.contract.STATE_READY
         self._give_caps(process)
         process.go = threading.Semaphore(0)
+        if process.kind == self.contract.KIND_APP and self.code_of(process) is None:
+            return
         process.thread = threading.Thread(target=self._main, args=(process, process.go), daemon=True)
         process.thread.start()
 
     def _give_caps(self, process: Process) -> None:
         first = self.contract.HANDLE_BOOT
         objects = self.loaded_contract.table("obj")
-        process.caps = {}
         for slot, row in enumerate(process.row.capabilities):
             cap = Cap(objects[row.type], row.rights, row.object, row.badge)
             if row.type == "endpoint":
@@ -191,7 +212,7 @@ class Machine(Messages):
         fault, value = self.contract.FAULT_EXIT, 0
         try:
             self._check_alive(process)
-            self._loader(process).load("main")
+            self._loader(process).load(process.entry or "main")
         except Halt:
             if process.thread is threading.current_thread():  # else somebody else runs, and stopped us
                 self.back.release()
@@ -207,11 +228,15 @@ class Machine(Messages):
         generated: dict[str, Any] = {"micropython": micropython}
         guest = self.root / "guest"
         roots = [guest / str(process.row.service), guest / "lib", guest / "drivers"]
-        memory = self.device.memory if self.device is not None else bytearray()
+        device = self.devices.get(process.row.index)
+        memory = device.memory if device is not None else bytearray()
         kernel = Kernel(self, process)
         given = {"kernel": kernel, "crypto": Crypto(memory, self.contract), "contract": self.contract}
         given["frame"] = Frame(kernel, self.contract)
+        if process.kind == self.contract.KIND_APP:
+            return loader_of_app(self.root, process, self.code_of(process), {**generated, **given})
         sources = image.generated(self.system_row, process.row, self.loaded_contract, self.policy)
+        sources |= self.modules.get(process.name, {})
         if process.row.native == vault.FOLDER:
             sources["main"], given["hostkey"] = vault.SOURCE, vault.hostkey()
         if process.name in self.sources:
@@ -223,12 +248,13 @@ class Machine(Messages):
         if process.thread is not None:
             raise Halt
 
-    def _stop(self, process: Process, fault: int, value: int) -> None:
-        if process.state == self.contract.STATE_STOPPED:
+    def _stop(self, process: Process, fault: int, value: int, pc: int = 0) -> None:
+        if process.state in (self.contract.STATE_STOPPED, self.contract.STATE_EMPTY):
             return
         self._withdraw(process)
-        process.state, process.fault, process.value = self.contract.STATE_STOPPED, fault, value
+        process.state, process.fault, process.value, process.pc = self.contract.STATE_STOPPED, fault, value, pc
         process.deadline = process.bits = 0
+        self._forget_regions(process)
         for number, owner in self.owners.items():
             for caller in list(self.queues[number]) if owner is process else []:
                 self._cancel(caller, self.contract.E_PEER_DIED)
@@ -239,6 +265,7 @@ class Machine(Messages):
             self.lines.append(f"kernel: fault label={process.row.label} why={FAULT_NAMES[fault]} value={value:x}")
         self._end_thread(process)
         self.signal(self.processes[process.row.supervisor], 1 << process.row.index)
+        self._orphan_children(process)
 
     def _end_thread(self, process: Process) -> None:
         """Unwind the thread of a stopped process, unless it is the one that runs."""
@@ -247,8 +274,8 @@ class Machine(Messages):
             process.go.release()
             thread.join()
 
-    def _interrupt(self) -> None:
-        self.signal(self.driver, 1)
+    def _interrupt(self, driver: int) -> None:
+        self.signal(self.processes[driver], 1)
 
     # console, supervision, system
 
@@ -263,8 +290,8 @@ class Machine(Messages):
         return self.policy.table if self.policy is not None and process.row.policy else b""
 
     def device_of(self, process: Process) -> Device:
-        assert self.device is not None and process is self.driver, f"no window of {process.name}"
-        return self.device
+        assert process.row.index in self.devices, f"no window of {process.name}"
+        return self.devices[process.row.index]
 
     def supervise(self, process: Process, handle: int, operation: int) -> tuple[int, tuple[int, ...] | None]:
         status, cap = self.find(process, handle, "supervise")
@@ -278,21 +305,28 @@ class Machine(Messages):
                 return contract.E_STATE, None
             self._stop(child, contract.FAULT_KILLED, 0)
             return contract.E_OK, None
+        if operation == contract.SUP_FREE:
+            status = self._free(child)
+            if status == contract.E_OK:
+                del process.caps[handle]
+            return status, None
         if operation == contract.SUP_RESUME and child.state != contract.STATE_SUSPENDED:
             return contract.E_STATE, None
         if operation == contract.SUP_RESTART:
+            if child.kind == contract.KIND_APP:
+                return contract.E_STATE, None
             self._stop(child, contract.FAULT_KILLED, 0)
         self._load(child)
         return contract.E_OK, None
 
     def _status(self, child: Process) -> tuple[int, ...]:
         row = child.row
-        life = (child.state, child.fault, child.value, 0, 0)
+        life = (child.state, child.fault, child.value, child.pc, child.cpu_ticks)
         return (*life, row.service_id, child.incarnation, row.rank, 0, len(child.caps))
 
     def process_status(self, process: Process, handle: int, index: int) -> tuple[int, tuple[int, ...] | None]:
         status, cap = self.find(process, handle, "system")
-        if cap is None or index >= len(self.processes):
+        if cap is None or index >= len(self.processes) or self.processes[index].state == self.contract.STATE_EMPTY:
             return status or self.contract.E_BAD_ARGUMENT, None
         return status, self._status(self.processes[index])
 

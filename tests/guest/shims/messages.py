@@ -24,7 +24,7 @@ class Messages:
     processes: list[Process]
     owners: dict[int, Process]  # by endpoint
     queues: dict[int, list[Process]]  # callers that wait, by endpoint
-    device: Device | None
+    devices: dict[int, Device]  # by dense index of the driver
     calls: int = 0  # ever made
 
     def _block(self, process: Process, state: int, deadline: int) -> tuple[int, Any]:
@@ -217,20 +217,22 @@ class Messages:
             status, window = self.find(process, dma, "dma")
             if window is None:
                 return status
-            assert self.device is not None
-            if count == 0 or count > self.contract.IPC_DATA_BYTES - length or offset + count > len(self.device.memory):
+            memory = self.devices[process.row.index].memory
+            if count == 0 or count > self.contract.IPC_DATA_BYTES - length or offset + count > len(memory):
                 return int(self.contract.E_BAD_ARGUMENT)
-            payload = bytes(self.device.memory[offset : offset + count])
+            payload = bytes(memory[offset : offset + count])
         status, made = self._granted(process, grants)
         status = status or self._movable(process, moved)
         if status != self.contract.E_OK:
             return status
         made += [process.caps.pop(given) for given in moved]
-        if self.device is not None:
-            self.device.memory[offset : offset + len(payload)] = bytes(len(payload))
+        if payload:
+            memory[offset : offset + len(payload)] = bytes(len(payload))
         caller.buffer[: length + len(payload)] = process.buffer[:length] + payload
         del process.caps[handle]
-        process.serving = caller.server = None
+        caller.server = None
+        if process.serving is caller:  # an answer that was put off does not end the request that is served now
+            process.serving = None
         received = tuple(caller.put(granted) for granted in made)
         self._wake(caller, self.contract.E_OK, Answer(length + len(payload), received))
         return int(self.contract.E_OK)
