@@ -27,6 +27,8 @@ static bool busy = true;    /* something has come since it was set */
 
 /* What call() gives instead of a length: minus a STATUS_*, or one of these; the second lies below by an E_*. */
 enum { BAD_REPLY = -256, UNREACHABLE = -512 };
+/* A status that is none: answer() leaves the request as it is, for reply(). */
+enum { LATER = UINT8_MAX + 1 };
 /* What next() and answer() give instead of an operation. */
 enum { NOTHING = -1, MALFORMED = -2, GONE = -3, IDLE = -4 };
 enum { FORM_MAX = 12 };
@@ -85,8 +87,9 @@ static MP_DEFINE_CONST_FUN_OBJ_1(frame_next_obj, frame_next);
 static mp_obj_t frame_answer(size_t count, const mp_obj_t *args) {
     struct nexus_delivery delivery;
     uint64_t endpoint = u64_of(args[0]);
-    uint8_t status = bounded(args[1], UINT8_MAX);
-    size_t bytes = frame_write_reply(NEXUS_BUFFER, &serving, status, bounded(args[2], IPC_DATA_BYTES - WIRE_REPLY_HEADER));
+    uint64_t status = bounded(args[1], LATER);
+    if (status == LATER) return frame_next(args[0]);
+    size_t bytes = frame_write_reply(NEXUS_BUFFER, &serving, (uint8_t)status, bounded(args[2], IPC_DATA_BYTES - WIRE_REPLY_HEADER));
     struct nexus_answer answer = {
         .bytes = bytes,
         .dma = u64_at(3, count, args),
@@ -129,11 +132,33 @@ static MP_DEFINE_CONST_FUN_OBJ_0(frame_op_obj, frame_op);
 static mp_obj_t frame_nonce(void) { return MP_OBJ_NEW_SMALL_INT(serving.nonce); }
 static MP_DEFINE_CONST_FUN_OBJ_0(frame_nonce_obj, frame_nonce);
 
-/* Facet of the badge that the request came with; -1 when it was given to somebody else, as a badge in other hands is worth nothing. */
+/* The request that is served, for reply(): its handle and what the answer's frame says of it. */
+static mp_obj_t frame_later(void) {
+    mp_obj_t items[] = {int_from(serving_reply), MP_OBJ_NEW_SMALL_INT(serving.op), MP_OBJ_NEW_SMALL_INT(serving.nonce)};
+    return mp_obj_new_tuple(MP_ARRAY_SIZE(items), items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(frame_later_obj, frame_later);
+
+/* What later() gave, status, bytes of payload in place: answers a request that was put off. False when nobody waits for it any more. */
+static mp_obj_t frame_reply(size_t count, const mp_obj_t *args) {
+    (void)count;
+    struct frame asked = {(uint8_t)bounded(args[1], WIRE_REPLY_BIT - 1), (uint32_t)bounded(args[2], UINT32_MAX), 0};
+    uint8_t status = (uint8_t)bounded(args[3], UINT8_MAX);
+    uint64_t reply = u64_of(args[0]), payload = bounded(args[4], IPC_DATA_BYTES - WIRE_REPLY_HEADER);
+    struct nexus_answer answer = {.bytes = frame_write_reply(NEXUS_BUFFER, &asked, status, payload)};
+    return mp_obj_new_bool(nexus_reply(reply, &answer) == E_OK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(frame_reply_obj, 5, 5, frame_reply);
+
+/*
+ * Facet of the badge that the request came with; -1 when it was given to somebody else, as a badge in other hands is worth nothing.
+ * The one capability that every app begins with was made before it was known which app that would be.
+ */
 static mp_obj_t frame_facet(void) {
     const struct nexus_delivery *last = kernel_last();
     uint64_t holder = last->badge & ((1ull << BADGE_FACET_SHIFT) - 1);
-    if (holder != (last->sender & 0xffff)) return MP_OBJ_NEW_SMALL_INT(-1);
+    bool anybodys = holder == BADGE_ANY_APP && last->sender >> 16 == KIND_APP;
+    if (holder != (last->sender & 0xffff) && !anybodys) return MP_OBJ_NEW_SMALL_INT(-1);
     return MP_OBJ_NEW_SMALL_INT(last->badge >> BADGE_FACET_SHIFT);
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(frame_facet_obj, frame_facet);
@@ -243,6 +268,9 @@ static const mp_rom_map_elem_t frame_table[] = {
     {MP_ROM_QSTR(MP_QSTR_idle_after), MP_ROM_PTR(&frame_idle_after_obj)},
     {MP_ROM_QSTR(MP_QSTR_keep_malformed), MP_ROM_PTR(&frame_keep_malformed_obj)},
     {MP_ROM_QSTR(MP_QSTR_keep_gone), MP_ROM_PTR(&frame_keep_gone_obj)},
+    {MP_ROM_QSTR(MP_QSTR_later), MP_ROM_PTR(&frame_later_obj)},
+    {MP_ROM_QSTR(MP_QSTR_reply), MP_ROM_PTR(&frame_reply_obj)},
+    {MP_ROM_QSTR(MP_QSTR_LATER), MP_ROM_INT(LATER)},
     {MP_ROM_QSTR(MP_QSTR_MALFORMED), MP_ROM_INT(MALFORMED)},
     {MP_ROM_QSTR(MP_QSTR_GONE), MP_ROM_INT(GONE)},
     {MP_ROM_QSTR(MP_QSTR_IDLE), MP_ROM_INT(IDLE)},

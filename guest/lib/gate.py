@@ -22,6 +22,11 @@ def require_route(name):
     _ask(contract.OP_POLICYD_ROUTE, name, contract.ACTION_ROUTE, name)
 
 
+# As require, for having this bundle started.
+def require_exec(bundle):
+    _ask(contract.OP_POLICYD_EXEC, bundle, contract.ACTION_PROC_EXEC, bundle)
+
+
 def _ask(op, payload, action, target):
     until = client.deadline(contract.EDGE_DEADLINE_POLICYD_ALL)
     try:

@@ -1,6 +1,6 @@
 """The gate that every enforcer asks before it acts: a plain OK of policyd in time opens it, and nothing else does.
 
-Scenario: a service of two operations that do nothing but ask; policyd and logd are played by the test.
+Scenario: a service of three operations that do nothing but ask; policyd and logd are played by the test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STATUS, ACTION = CONTRACT.table("status"), CONTRACT.table("action")
 DEADLINE = CONTRACT.number("edge_deadline.policyd.all")
 POLICYD, LOGD = 0x102, 0x103
 CLIENT, OTHER = Caller(6, 0x52C6C4A34FFB3F69), Caller(33, 77, 1, 9)
-DO, ROUTE = 0x21, 0x22
+DO, ROUTE, EXEC = 0x21, 0x22, 0x23
 SERVICE = f"""
 import gate, server
 def on_do(action, target):
@@ -35,17 +35,23 @@ def on_route(name):
     name = bytes(name)
     gate.require_route(name)
     return b"done"
-server.serve({{{DO}: (on_do, "<H*", 0), {ROUTE}: (on_route, "*", 0)}})
+def on_exec(bundle):
+    bundle = bytes(bundle)
+    gate.require_exec(bundle)
+    return b"done"
+server.serve({{{DO}: (on_do, "<H*", 0), {ROUTE}: (on_route, "*", 0), {EXEC}: (on_exec, "*", 0)}})
 """
 # operation, its payload, what policyd must be asked, what a record of its silence must say of the question
 ASKED = [
     (DO, struct.pack("<H", ACTION["crypto_sign"]) + b"selftest", ACTION["crypto_sign"], b"selftest"),
     (DO, struct.pack("<H", 0x1234) + b"-", 0x1234, b"-"),
     (ROUTE, b"logd:query", ACTION["route"], b"logd:query"),
+    (EXEC, b"dev.hello", ACTION["proc_exec"], b"dev.hello"),
 ]
-EACH = pytest.mark.parametrize(("op", "payload", "action", "target"), ASKED, ids=["action", "unknown", "route"])
+QUESTION = {DO: "check", ROUTE: "route", EXEC: "exec"}  # operation of policyd
+EACH = pytest.mark.parametrize(("op", "payload", "action", "target"), ASKED, ids=["action", "unknown", "route", "exec"])
 EACH_REQUEST = pytest.mark.parametrize(
-    ("op", "payload"), [row[:2] for row in ASKED], ids=["action", "unknown", "route"]
+    ("op", "payload"), [row[:2] for row in ASKED], ids=["action", "unknown", "route", "exec"]
 )
 DONE, DENIED = Answer(STATUS["ok"], b"done"), Answer(STATUS["denied"], b"")
 
@@ -95,7 +101,7 @@ def says(version: int = 1, op: int = 0, status: int = 0, zero: int = 0, nonce: i
 
 @EACH_REQUEST
 def test_question_is_about_whom_is_served_and_is_asked_once(world: World, op: int, payload: bytes) -> None:
-    number = CONTRACT.number("op.policyd.check" if op == DO else "op.policyd.route")
+    number = CONTRACT.number(f"op.policyd.{QUESTION[op]}")
     for caller in (CLIENT, OTHER):
         world.asked.clear()
         assert world.alone.ask(caller, op, payload) == DONE

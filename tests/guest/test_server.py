@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -258,3 +259,146 @@ def test_server_can_grant_only_what_it_may(machine: Make, contract: SimpleNamesp
     answer = asker.ask(asker.given("logd"), 1, struct.pack("<BQ", 1, 0), accept=1)
     assert answer.status == contract.STATUS_UNAVAILABLE
     assert asker.kernel.received == ()
+
+
+# answers that are put off
+
+PARKING = """
+parked = []
+def wait(word):
+    parked.append(server.later())
+    return server.LATER
+def release(place, status, word):
+    word = bytes(word)
+    kernel.buffer[server.PAYLOAD:server.PAYLOAD + len(word)] = word
+    return bytes((server.answer_later(parked[place], status, len(word)),))
+def give_up(word):
+    parked.append(server.later())
+    1 // 0
+server.serve({1: (release, "<BB*", 0), 2: (wait, "*", 0), 3: (give_up, "*", 0)}, on_gone=lambda: kernel.console("gone"))
+"""
+# Asks once, and says what came of it.
+WAITING = """
+import kernel, caps, contract, client, wire
+try:
+    answer = client.call(caps.INIT, {op}, b"some words", client.deadline({ticks}))
+    kernel.console("answered " + bytes(answer).decode())
+except wire.Unreachable as error:
+    kernel.console("not answered %d" % error.kernel)
+except wire.Refuse as refusal:
+    kernel.console("refused %d" % refusal.status)
+"""
+APPS = ("one", "two")
+
+
+def parked(make: Make, contract: SimpleNamespace, ticks: int = 1_000_000_000, op: int = 2) -> Asker:
+    """The selftest, played by the test, and logd that has put off what two apps asked it."""
+    code = {name: WAITING.format(ticks=ticks, op=op) for name in APPS}
+    text = "import kernel, caps, contract, frame, server\n" + PARKING
+    made = make(sources={"logd": text, "selftest": WAIT}, apps=code)
+    made.start("logd")
+    made.run()
+    asker = Asker(made)
+    cap = made.process("selftest").caps[asker.given("logd")]
+    for name in APPS:
+        given = replace(cap, badge=contract.BADGE_ANY_APP)
+        made.add_app(name, 0, 0, made.system_row.root.index, given)
+        made.start(f"app:{name}")
+        made.settle()
+    return asker
+
+
+def release(asker: Asker, place: int, word: bytes, status: int = 0) -> bool:
+    """Whether logd heard that the answer has arrived."""
+    answer = asker.ask(asker.given("logd"), 1, bytes((place, status)) + word)
+    assert answer.status == 0
+    asker.machine.settle()
+    return answer.payload == b"\1"
+
+
+def heard(asker: Asker) -> list[list[str]]:
+    return [asker.machine.said(f"app:{name}") for name in APPS]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_answer_that_was_put_off_reaches_whom_it_is_for(
+    machine: Make, contract: SimpleNamespace, order: tuple[int, int]
+) -> None:
+    """In whatever order, and while the server serves others."""
+    asker, words = parked(machine, contract), [b"first", b"second"]
+    assert heard(asker) == [[], []]
+    first, second = order
+    assert release(asker, first, words[first])
+    assert heard(asker)[first] == [f"answered {words[first].decode()}"]
+    assert heard(asker)[second] == []
+    assert release(asker, second, words[second])
+    assert heard(asker) == [["answered first"], ["answered second"]]
+
+
+def test_refusal_that_was_put_off_is_one(machine: Make, contract: SimpleNamespace) -> None:
+    asker = parked(machine, contract)
+    assert release(asker, 0, b"", contract.STATUS_DENIED)
+    assert heard(asker) == [[f"refused {contract.STATUS_DENIED}"], []]
+
+
+def test_answer_is_given_once(machine: Make, contract: SimpleNamespace) -> None:
+    asker = parked(machine, contract)
+    assert [release(asker, 0, b"word"), release(asker, 0, b"again")] == [True, False]
+    assert heard(asker) == [["answered word"], []]
+    assert asker.machine.process("logd").state == contract.STATE_RECEIVING
+
+
+@pytest.mark.parametrize("how", ["gave up", "ended"])
+def test_caller_that_has_gone_is_no_error(machine: Make, contract: SimpleNamespace, how: str) -> None:
+    asker = parked(machine, contract, ticks=1000 if how == "gave up" else 1_000_000_000)
+    if how == "ended":
+        asker.machine.crash("app:one", contract.FAULT_MEMORY)
+    else:
+        asker.machine.run()
+    held = len(asker.machine.process("logd").caps)
+    assert not release(asker, 0, b"late")
+    assert len(asker.machine.process("logd").caps) == held - 1
+    assert heard(asker)[0] == ([f"not answered {contract.E_DEADLINE}"] if how == "gave up" else [])
+    assert asker.machine.said("logd") == []
+
+
+def test_fault_after_putting_off_is_answered_by_the_fault(machine: Make, contract: SimpleNamespace) -> None:
+    asker = parked(machine, contract, op=3)
+    assert heard(asker) == [[f"refused {contract.STATUS_UNAVAILABLE}"]] * 2
+    assert not release(asker, 0, b"word")
+
+
+def test_call_is_not_capped_by_a_caller_that_waits_for_its_answer(machine: Make, contract: SimpleNamespace) -> None:
+    """Whoever is served now says how long it waits, not one that was put off before."""
+    asker = parked(machine, contract)
+    logd = asker.machine.process("logd")
+    asker.ask(asker.given("logd"), 9)
+    assert logd.serving is None
+
+
+# who may use which badge
+
+
+@pytest.mark.parametrize(
+    ("holder", "status"), [("own", "OK"), ("any_app", "OK"), ("another", "DENIED"), ("service", "DENIED")]
+)
+def test_app_is_served_by_its_own_badge_or_that_of_every_app(
+    machine: Make, contract: SimpleNamespace, holder: str, status: str
+) -> None:
+    made = served(machine, "server.serve({1: (lambda: None, '', 0)})").machine
+    app, other = Asker.app(made, "one"), Asker.app(made, "two")
+    to = app.given("logd")
+    numbers = {"own": made.app("one").row.index, "any_app": contract.BADGE_ANY_APP}
+    numbers |= {"another": made.process(other.name).row.index, "service": made.process("selftest").row.index}
+    made.app("one").caps[to].badge = numbers[holder]
+    assert app.ask(to, 1).status == getattr(contract, f"STATUS_{status}")
+
+
+@pytest.mark.parametrize("facet", [0, FACET])
+def test_badge_of_every_app_is_worth_nothing_to_a_service(machine: Make, contract: SimpleNamespace, facet: int) -> None:
+    """A twin of it with the service's own number is served."""
+    asker = served(machine, f"server.serve({{1: (lambda: None, '', {facet})}})")
+    own, anybodys = asker.given("logd", facet), asker.given("logd", facet)
+    caps = asker.machine.process("selftest").caps
+    caps[anybodys].badge = facet << contract.BADGE_FACET_SHIFT | contract.BADGE_ANY_APP
+    assert [asker.ask(to, 1).status for to in (own, anybodys)] == [contract.STATUS_OK, contract.STATUS_DENIED]

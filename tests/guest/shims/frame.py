@@ -61,6 +61,7 @@ class Frame:
     MALFORMED = -2
     GONE = -3
     IDLE = -4
+    LATER = 256
 
     def __init__(self, kernel: Kernel, contract: SimpleNamespace) -> None:
         self._kernel, self._contract = kernel, contract
@@ -89,6 +90,8 @@ class Frame:
     ) -> int:
         assert 0 <= count <= self._contract.IPC_DATA_BYTES - self._contract.WIRE_REPLY_HEADER
         contract = self._contract
+        if status == self.LATER:
+            return self.next(endpoint)
         got = self._send(endpoint, status, count, grants, window, offset, piece)
         if got[0] not in (contract.E_OK, contract.E_CALLER_GONE, contract.E_DEADLINE):
             got = self._send(endpoint, contract.STATUS_UNAVAILABLE)

@@ -131,13 +131,19 @@ class Machine(Apps):
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Run processes, highest rank first, and let time pass when none can; back when `until` holds or all wait."""
         while self.exit_code is None and not until():
-            ready = [p for p in self.processes if p.thread and p.state == self.contract.STATE_READY]
-            if ready:
+            if ready := self._ready():
                 self._step(max(ready, key=lambda p: p.row.rank))
             else:
                 self._reap()
                 if not self._pass_time():
                     return
+
+    def settle(self) -> None:
+        """Run until nobody can without time passing."""
+        self.run(lambda: not self._ready())
+
+    def _ready(self) -> list[Process]:
+        return [p for p in self.processes if p.thread and p.state == self.contract.STATE_READY]
 
     def tick(self) -> int:
         self.now += 1
