@@ -213,7 +213,7 @@ def test_purpose_is_what_the_gate_is_asked_about(world: World, purpose: str) -> 
     assert world.ask("sign", payload).status == STATUS["ok"]
 
 
-@pytest.mark.parametrize("number", [0, 3, 255, 256, 257, 0xFFFF])
+@pytest.mark.parametrize("number", [0, 4, 255, 256, 257, 0xFFFF])
 def test_purpose_that_is_none_is_unknown_and_then_unsupported(world: World, number: int) -> None:
     world.ask("device_keygen")
     payload = struct.pack("<H", number) + b"message"

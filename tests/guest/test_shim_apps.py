@@ -47,8 +47,8 @@ capabilities = ["console", "notification"]
 regions = ["12 KiB", "8 KiB"]
 """
 PUBLISHER = 0x1122_3344_5566_7788
-ROWS = ((0, b"why"), (5, b"because"), (61, b"!"))
-MASK = 1 << 0 | 1 << 5 | 1 << 61
+ROWS = ((1, b"why"), (5, b"because"), (61, b"!"))
+MASK = 1 << 1 | 1 << 5 | 1 << 61
 
 
 def page0(contract: SimpleNamespace, **said: Any) -> bytes:
@@ -203,7 +203,12 @@ def test_app_is_what_its_manifest_says(world: World) -> None:
     assert status[0] == contract.STATE_SUSPENDED
     assert status[5:7] == (service_id("app:dev.hello"), 0)
     app = world.machine.app("dev.hello")
-    assert (app.mask, app.publisher, app.kind, app.entry) == (MASK, PUBLISHER, contract.KIND_APP, "hello")
+    assert (app.mask, app.publisher, app.kind, app.entry) == (
+        MASK,
+        PUBLISHER,
+        contract.KIND_APP,
+        b"hello".ljust(32, b"\0"),
+    )
     assert (app.row.heap_pages, app.row.stack_pages, app.row.share, app.row.rank) == (16, 4, 100, 0)
     assert app.row.index == len(world.machine.system_row.processes)
 
@@ -218,13 +223,15 @@ WRONG = {
     "no id": {"id": bytes(32)},
     "id of other letters": {"id": b"dev.Hello"},
     "id with a gap": {"id": b"dev\0hello"},
-    "no entry": {"entry": bytes(32)},
-    "entry with a path": {"entry": b"a/b"},
     "no heap": {"heap_pages": (0, 2)},
     "too much heap": {"heap_pages": (65, 2)},
     "action that no mask has": {"rows": ((62, b"why"),)},
+    "no action": {"rows": ((0, b"why"),)},
+    "one action twice": {"rows": ((5, b"why"), (5, b"why"))},
+    "actions out of order": {"rows": ((5, b"why"), (1, b"why"))},
     "row cut off": {"actions": (4, 2)},
-    "too many rows": {"rows": tuple((number, b"w") for number in range(17))},
+    "row left over": {"actions": (2, 2)},
+    "too many rows": {"rows": tuple((number, b"w") for number in range(1, 18))},
 }
 
 
@@ -355,6 +362,18 @@ def test_app_in_a_folder_runs(machine: Make, recipe: Path, contract: SimpleNames
     world.machine.run()
     app = world.machine.app("dev.hello")
     assert (app.fault, app.value) == (contract.FAULT_EXIT, 7)
+
+
+@pytest.mark.parametrize("entry", [b"a/b", b"A", b"_a", b"a\0b", b"7"])
+def test_app_that_begins_with_no_module_ends(
+    machine: Make, recipe: Path, contract: SimpleNamespace, entry: bytes
+) -> None:
+    world = World(machine, recipe, contract, apps={"dev.hello": "import nothing"})
+    world.fill(page0(contract, entry=entry))
+    child = world.spawn(world.opened())
+    world.execd.supervise(child, contract.SUP_RESUME)
+    world.machine.run()
+    assert world.machine.app("dev.hello").value == 2
 
 
 def test_app_without_code_is_played(world: World) -> None:

@@ -19,9 +19,10 @@ from shims.loader import Loader
 from shims.objects import Cap, Process
 from shims.regions import Region, Regions
 
-ID, ENTRY = re.compile(rb"([a-z0-9.-]{1,32})\0*"), re.compile(rb"([a-z][a-z0-9_]*)\0*")
-ACTION_BITS = 62
+ID = re.compile(rb"([a-z0-9.-]{1,32})\0*")
 # What each app has at boot, by the place in its list. The code of an app finds it in module caps.
+ENTRY = re.compile("[a-z][a-z0-9_]*")
+NO_ENTRY = 2  # exit status of an interpreter that is to begin with what is no module's name
 CAPS = ("CONSOLE", "NOTIFICATION", "INIT")
 
 
@@ -33,7 +34,7 @@ class Stamp:
     publisher: int
     mask: int
     heap_pages: int
-    entry: str
+    entry: bytes
 
 
 class Apps(Regions):
@@ -97,10 +98,10 @@ class Apps(Regions):
             return status, 0
         assert cap is not None
         region = self.regions[cap.object]
-        if self.system_row.app is None:
-            return contract.E_STATE, 0
         if not region.sealed:
             return contract.E_SEALED, 0
+        if self.system_row.app is None:
+            return contract.E_STATE, 0
         status, passed = self._passed_on(process, endpoint)
         if status != contract.E_OK:
             return status, 0
@@ -173,35 +174,37 @@ def stamp_of(region: Region, contract: Mapping[str, int]) -> Stamp | None:
         return int.from_bytes(page[at[name] : at[name] + size], "little")
 
     magic = str(contract["BUNDLE_MAGIC"]).encode()
-    ends = number("BUNDLE_AT_MANIFEST_BYTES", 2)
     contents = number("BUNDLE_AT_CONTENTS_BYTES", 4)
-    heap, rows = number("BUNDLE_AT_HEAP_PAGES", 2), number("BUNDLE_AT_ACTIONS", 2)
+    heap = number("BUNDLE_AT_HEAP_PAGES", 2)
     name = ID.fullmatch(page[at["BUNDLE_AT_ID"] : at["BUNDLE_AT_MAJOR"]])
-    entry = ENTRY.fullmatch(page[at["BUNDLE_AT_ENTRY"] : at["BUNDLE_AT_HEAP_PAGES"]])
+    entry = page[at["BUNDLE_AT_ENTRY"] : at["BUNDLE_AT_HEAP_PAGES"]]
     room = min(contract["LIMIT_APP_ROMFS_PAGES"], region.pages - 1) * PAGE
     if not page.startswith(magic) or number("BUNDLE_AT_FORMAT", 2) != contract["BUNDLE_FORMAT"]:
         return None
-    if not contract["BUNDLE_HEADER_BYTES"] <= ends <= PAGE or not 1 <= contents <= room:
+    mask = _mask(page, number("BUNDLE_AT_ACTIONS", 2), number("BUNDLE_AT_MANIFEST_BYTES", 2), contract)
+    if name is None or mask is None or not 1 <= contents <= room or not 1 <= heap <= contract["LIMIT_APP_HEAP_PAGES"]:
         return None
-    mask = _mask(page[contract["BUNDLE_HEADER_BYTES"] : ends], rows, contract)
-    if name is None or entry is None or mask is None or not 1 <= heap <= contract["LIMIT_APP_HEAP_PAGES"]:
-        return None
-    return Stamp(name[1].decode(), number("BUNDLE_AT_KEY_ID", 8), mask, heap, entry[1].decode())
+    return Stamp(name[1].decode(), number("BUNDLE_AT_KEY_ID", 8), mask, heap, entry)
 
 
-def _mask(rows: bytes, count: int, contract: Mapping[str, int]) -> int | None:
-    """The actions of the manifest as bits."""
-    mask = 0
-    if count > contract["BUNDLE_ACTIONS"]:
+def _mask(page: bytes, rows: int, end: int, contract: Mapping[str, int]) -> int | None:
+    """A bit for each row's action. Rows ascend, and the last one ends where the manifest does."""
+    at, row, mask, last = contract["BUNDLE_HEADER_BYTES"], contract["BUNDLE_ROW_BYTES"], 0, 0
+    most = at + contract["BUNDLE_ACTIONS"] * (row + contract["BUNDLE_REASON_BYTES"])
+    if rows > contract["BUNDLE_ACTIONS"] or end > most:
         return None
-    for _ in range(count):
-        row = contract["BUNDLE_ROW_BYTES"]
-        action = int.from_bytes(rows[:2], "little")
-        if len(rows) < row or len(rows) < row + rows[2] or action >= ACTION_BITS:
+    for _ in range(rows):
+        action = int.from_bytes(page[at : at + 2], "little")
+        if at + row > end or not last < action < contract["POLICY_LIMIT_ACTIONS"]:
             return None
-        mask |= 1 << action
-        rows = rows[row + rows[2] :]
-    return mask
+        mask, last, at = mask | 1 << action, action, at + row + page[at + row - 1]
+    return mask if at == end else None
+
+
+def first_module(process: Process) -> str:
+    """What its interpreter imports first; what no manifest may say ends it with that status."""
+    name = process.entry.rstrip(b"\0").decode("latin-1") or "main"
+    return name if ENTRY.fullmatch(name) else ""
 
 
 def app_row(system: System, name: str, index: int, supervisor: int, endpoint: Cap | None) -> Row:
@@ -239,7 +242,7 @@ def loader(root: Path, app: Process, code: str | Path | None, given: Mapping[str
         handles += f"{name} = const({min(app.caps, default=0) + place:#x})\n"
     sources = {"caps": handles}
     if isinstance(code, str):
-        sources[app.entry or "main"] = code
+        sources[first_module(app)] = code
     elif code is not None:
         folders.insert(0, code)
     return Loader(folders, given, sources)

@@ -18,7 +18,7 @@ from typing import Any
 from nexus.contract.load import Contract
 from nexus.recipe.model import PAGE, System
 from shims import image, micropython, vault
-from shims.apps import Apps
+from shims.apps import NO_ENTRY, Apps, first_module
 from shims.apps import loader as loader_of_app
 from shims.crypto import Crypto
 from shims.device import Device
@@ -218,7 +218,10 @@ class Machine(Apps):
         fault, value = self.contract.FAULT_EXIT, 0
         try:
             self._check_alive(process)
-            self._loader(process).load(process.entry or "main")
+            if module := first_module(process):
+                self._loader(process).load(module)
+            else:
+                value = NO_ENTRY
         except Halt:
             if process.thread is threading.current_thread():  # else somebody else runs, and stopped us
                 self.back.release()

@@ -143,6 +143,7 @@ class Messages:
         status, cap = self.find(process, handle, "endpoint", "recv")
         if cap is None:
             return status, None
+        process.serving = None  # whose answer is put off no longer bounds what it does
         if process.bits:
             delivery, process.bits = Delivery(bits=process.bits), 0
             return self.contract.E_OK, delivery

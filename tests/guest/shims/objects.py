@@ -99,7 +99,7 @@ class Process:
     next_handle: int = 0
     trace: str = ""
     region: int | None = None  # that an app was made from
-    entry: str = ""  # module that an app begins with
+    entry: bytes = b""  # what its IPC page says of the module that an app begins with
     orphan: bool = False  # an app whose spawner has died
     pc: int = 0  # where it stopped; a test's word, as are its ticks of CPU
     cpu_ticks: int = 0
