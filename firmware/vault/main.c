@@ -41,7 +41,7 @@ static uint8_t draw(void) {
     for (int i = 0; i < SAME_CALL_MAX && status == E_RESTARTED; i++) {
         put_number(PAYLOAD, KEY_SEED_BYTES, sizeof(uint16_t));
         size_t bytes = frame_write_request(NEXUS_BUFFER, &question);
-        uint64_t deadline = nexus_time() + EDGE_DEADLINE_RNGD_ALL;
+        uint64_t deadline = nexus_time() + EDGE_DEADLINE_RNGD_VAULT;
         status = nexus_call(CAP_RNGD, nexus_word(bytes, 0, 0), deadline, asked.reply, &answer);
     }
     int said = status == E_OK ? frame_read_reply(NEXUS_BUFFER, nexus_bytes(answer), &question) : FRAME_BAD_REPLY;

@@ -29,7 +29,7 @@ def target() -> Target:
     form = struct.Struct(str(CONTRACT.table("reply.init")["ps"]))
     closed: list[int] = []
     second, subject = reference(), SYSTEM.process(CLIENT).id_name
-    given = {route_name(edge) for row in SYSTEM.processes for edge in row.routes}
+    given = {route_name(edge) for edge in SYSTEM.routes}
 
     def check(machine: Machine, exchange: Exchange) -> None:
         assert exchange.op not in ENDS or exchange.status == STATUS["denied"], "a client may end the run"

@@ -19,11 +19,12 @@ from nexus.recipe.raw import load_raw
 
 ROOT = layout.find_root()
 CONTRACT = load_contract(layout.contract_dir(ROOT))
+ANY_APP = CONTRACT.number("badge.any_app")
 PLACE = re.compile(r"(?:recipes/systems/|.*x\.toml:\d+)")
 VOCABULARY = (
     *(
         f'"{word}"'
-        for word in "init logd rngd logd:append logd:query console notification system spawn root critical * rng".split()
+        for word in "init logd rngd logd:append logd:query console notification system spawn root critical * rng dev guest/apps/hello".split()
     ),
     *(
         f'"{word}"'
@@ -32,6 +33,9 @@ VOCABULARY = (
     *("0", "3", "true", "false", "[]", '["*"]', '["init"]', '["rngd"]', "-1", "1000"),
 )
 SEED = """memory = "32 MiB"
+app = "service"
+app_routes = ["rngd", "logd:append"]
+trust = []
 [[process]]
 name = "init"
 service = "services/init"
@@ -48,7 +52,9 @@ heap = "64 KiB"
 stack = "16 KiB"
 request_budget = "200 ms"
 endpoint = true
-capabilities = ["console"]
+capabilities = ["console", "spawn"]
+app_calls = "init"
+bundles = []
 [[process]]
 name = "rngd"
 service = "services/rngd"
@@ -101,8 +107,10 @@ def check_promises(system: System) -> None:
     for row in rows:
         for edge in (*row.calls, *row.routes):
             assert by_name[edge.server].rank > row.rank, "a call that goes down"
-            assert by_name[edge.server].endpoint is not None, "a call to nobody"
         for cap in row.capabilities:
             holder = cap.badge & 0xFFFFFFFF
-            assert cap.type != "endpoint" or cap.badge == 0 or holder == row.index, "a badge of another holder"
+            known = {row.index, ANY_APP} if row.app_calls else {row.index}
+            assert cap.type != "endpoint" or cap.badge == 0 or holder in known, "a badge of another holder"
+        assert row.app_calls is None or "SPAWN" in [cap.name for cap in row.capabilities], "given to no app"
+    assert all(by_name[edge.server].endpoint is not None for edge in system.edges()), "a call to nobody"
     assert sum(row is system.root for row in rows) == 1

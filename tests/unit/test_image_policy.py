@@ -101,7 +101,7 @@ def test_ready_questions_are_grants_too(system: System, root: Path, contract: Co
     rules = tmp_path / "rules.toml"
     rules.write_text(base.replace('target = "*:ready"', 'target = "logd:ready"'), encoding="utf-8")
     refused = refused_grants(system, load_evaluator(system, contract, root, [rules]))
-    names = {route_name(edge) for edge, _ in refused}
+    names = {route_name(one.edge) for one in refused}
     assert "rngd:ready" in names
     assert "logd:ready" not in names
     assert all(name.endswith(":ready") for name in names)

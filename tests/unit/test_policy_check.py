@@ -203,7 +203,7 @@ def test_static_grant_that_policy_denies_is_named(tmp_path: Path, capsys: pytest
     )
     system = load_system(str(recipe), ROOT, CONTRACT)
     refused = refused_grants(system, load_evaluator(system, CONTRACT, ROOT))
-    assert [(edge.caller, route_name(edge)) for edge, _ in refused] == [("rngd", "logd:query")]
+    assert [(one.holder.name, route_name(one.edge)) for one in refused] == [("rngd", "logd:query")]
     assert main(["policy", "check", "--system", str(recipe)]) == 4
     assert "[process rngd] calls: found 'logd:query', which policy denies" in capsys.readouterr().err
 

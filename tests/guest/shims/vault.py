@@ -35,7 +35,7 @@ def on_seed():
     if state["generation"]:
         raise Refuse(contract.STATUS_EXISTS)
     wanted = struct.pack("<H", 32)
-    until = client.deadline(contract.EDGE_DEADLINE_RNGD_ALL)
+    until = client.deadline(contract.EDGE_DEADLINE_RNGD_VAULT)
     hostkey.make(bytes(client.call(caps.RNGD, contract.OP_RNGD_GET_ENTROPY, wanted, until, kernel.handle())))
     state["made"] += 1
     state["generation"] = kernel.incarnation() - 1 << 16 | state["made"]

@@ -7,24 +7,32 @@ wait for each other. Never leaves a manifest that does not belong to the image b
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus import layout
+from nexus.bundle.model import Form
 from nexus.contract.emit import emit_contract, guest_module, guest_names, write_if_changed
 from nexus.contract.load import Contract, load_contract
-from nexus.errors import NexusError, RecipeError
-from nexus.image import caps, code, kernel, manifest, modules, mpy, programs, table, toolchain
+from nexus.errors import BuildError, NexusError, RecipeError
+from nexus.image import apps, caps, code, kernel, manifest, modules, mpy, programs, table, toolchain
+from nexus.image.apps import ImageApps
 from nexus.image.fold import Values
 from nexus.image.manifest import Manifest
 from nexus.image.policy import ImagePolicy, grants_module, policy_of
 from nexus.image.program import Program
+from nexus.policy.evaluate import route_name
 from nexus.policy.sheets import module_text, sheets
 from nexus.recipe import memory
 from nexus.recipe.check import load_system
 from nexus.recipe.model import PAGE, Process, System
+
+if TYPE_CHECKING:
+    from nexus.bundle.trust import Publisher
 
 Progress = Callable[[str], None]
 LOCK = ".lock"
@@ -57,7 +65,8 @@ def _build(name: str, root: Path, progress: Progress) -> Manifest:
     contract = load_contract(layout.contract_dir(root))
     system = load_system(name, root, contract)
     policy = policy_of(system, contract, root)
-    inputs = manifest.hash_inputs(root, system.files)
+    inputs = manifest.hash_inputs(root, system.files, system.bundle_paths)
+    held = apps.apps_of(system, contract, root, progress)
     toolchain.check_tools()
     progress(f"{system.name}: {len(system.processes)} processes from {system.files[-1]}")
     emit_contract(contract, layout.gen_dir(root))
@@ -65,12 +74,12 @@ def _build(name: str, root: Path, progress: Progress) -> Manifest:
     write_caps(system, contract, policy, folder / "caps")
     write_policy(policy, layout.policy_table_path(root, system.name))
     built = programs.build_programs(system, contract, root, progress)
-    filesystems = build_romfs(system, contract, policy, root, built.mpy_version, progress)
+    filesystems = build_romfs(system, contract, policy, held, root, built.mpy_version, progress)
     write_sources(system, built.programs, filesystems, policy, contract, folder)
     progress("kernel: compile and link")
     linked = kernel.link(root, folder, contract.number("limit.kernel_stack_bytes"))
     check_memory(system, built.programs, linked.end)
-    result = describe(system, contract, built, filesystems, policy, linked, inputs, root)
+    result = describe(system, contract, built, filesystems, policy, held, linked, inputs, root)
     write_if_changed(layout.manifest_path(root, system.name), manifest.to_json(result))
     progress(f"{layout.image_path(root, system.name).relative_to(root)}: {result.image.bytes >> 10} KiB")
     return result
@@ -96,6 +105,7 @@ def build_romfs(
     system: System,
     contract: Contract,
     policy: ImagePolicy | None,
+    held: ImageApps,
     root: Path,
     version: mpy.MpyVersion | None,
     progress: Progress,
@@ -107,7 +117,7 @@ def build_romfs(
     packed = {}
     for process in system.processes:
         if process.service is not None:
-            packed[process.name] = _process_romfs(system, process, contract, policy, root, compiler)
+            packed[process.name] = _process_romfs(system, process, contract, policy, held, root, compiler)
     progress(f"guest: {compiler.compiled} modules compiled, {compiler.unchanged} unchanged")
     return packed
 
@@ -117,6 +127,7 @@ def _process_romfs(
     process: Process,
     contract: Contract,
     policy: ImagePolicy | None,
+    held: ImageApps,
     root: Path,
     compiler: mpy.Compiler,
 ) -> bytes:
@@ -132,8 +143,13 @@ def _process_romfs(
         "caps": lambda left: caps.caps_module(system, process, contract, size, modules.names_used(left, "caps")),
         "contract": lambda left: guest_module(contract, modules.names_used(left, "contract")),
         "policy_sheets": lambda _: module_text(sheets(contract, root), contract),
+        **{name: _always(text) for name, text in apps.guest_modules(process, held).items()},
     }
     return code.pack(needed, values, generated, lambda path: str(path.relative_to(guest)), compiler)
+
+
+def _always(text: str) -> code.Generator:
+    return lambda _: text
 
 
 def _check_generated(system: System, process: Process, needed: Sequence[modules.Module], contract: Contract) -> None:
@@ -142,6 +158,11 @@ def _check_generated(system: System, process: Process, needed: Sequence[modules.
     handles = modules.names_used(needed, "caps")
     expected = f"a name of [process {process.name}]: {', '.join(sorted(known))}"
     modules.check_names(handles or {}, known, "caps", expected)
+    if process.bundle_paths and not any(
+        name == apps.BUNDLED for module in needed for name, _ in modules.imports(module)
+    ):
+        place = f"{process.places.bundles}: [process {process.name}] bundles"
+        raise BuildError(f"{place}: found no module that imports {apps.BUNDLED!r}, expected one that uses them")
     used = modules.names_used(needed, "contract")
     modules.check_names(used or {}, guest_names(contract), "contract", "a name of recipes/contract")
 
@@ -179,6 +200,7 @@ def describe(
     built: programs.Built,
     filesystems: dict[str, bytes],
     policy: ImagePolicy | None,
+    held: ImageApps,
     linked: kernel.Linked,
     inputs: dict[str, str],
     root: Path,
@@ -193,6 +215,10 @@ def describe(
         policy_digest=policy.digest if policy else None,
         policy_bytes=len(policy.table) if policy else 0,
         gates=list(system.gates),
+        app=system.app_program,
+        app_routes=[route_name(edge) for edge in system.app_routes],
+        trust=[_publisher_row(one, contract) for one in held.publishers],
+        bundles=[_bundle_row(process, path, held) for process in system.processes for path in process.bundle_paths],
         image=manifest.file_entry(linked.path.name, linked.path),
         image_end=linked.end,
         ram_bytes=system.memory,
@@ -208,6 +234,19 @@ def describe(
         input_digest=manifest.digest_inputs(inputs),
         inputs=inputs,
     )
+
+
+def _publisher_row(one: Publisher, contract: Contract) -> manifest.PublisherRow:
+    key_id = Form(contract).key_id(one.public_key).hex()
+    known = one.known_seed is not None
+    return manifest.PublisherRow(one.name, key_id, one.public_key.hex(), list(one.prefixes), one.revoked, known)
+
+
+def _bundle_row(process: Process, path: str, held: ImageApps) -> manifest.BundleRow:
+    bundle = held.bundles[path]
+    sha256 = hashlib.sha256(bundle.data).hexdigest()
+    stated = bundle.id, bundle.version, bundle.publisher, bundle.refused
+    return manifest.BundleRow(process.name, path, *stated, len(bundle.data), sha256)
 
 
 def _process_row(system: System, process: Process, contract: Contract, own: dict[str, int]) -> manifest.ProcessRow:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from nexus.errors import BuildError, SetupError
 
-FORMAT = 2
+FORMAT = 3
 # Folders of which every source file counts as an input, whichever system is built.
 INPUT_FOLDERS = (
     "firmware",
     "guest",
     "recipes/contract",
     "recipes/policy",
+    "recipes/trust",
+    "tooling/nexus/bundle",
     "tooling/nexus/contract",
     "tooling/nexus/policy",
     "tooling/nexus/recipe",
@@ -94,6 +97,32 @@ class ProcessRow:
 
 
 @dataclass(frozen=True)
+class PublisherRow:
+    """Somebody whose bundles the system takes."""
+
+    name: str
+    key_id: str
+    public_key: str
+    prefixes: list[str]  # of ids
+    revoked: str | None  # why its bundles are refused all the same
+    secret_known: bool  # everybody can sign as this one
+
+
+@dataclass(frozen=True)
+class BundleRow:
+    """A bundle that lies in the ROMFS of a process."""
+
+    process: str
+    source: str  # as the recipe writes it
+    id: str | None  # this and the next two are of a bundle that the system takes
+    version: str | None
+    publisher: str | None
+    refused: str | None  # why it does not: a specimen for tests
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     format: int
     system: str
@@ -101,6 +130,10 @@ class Manifest:
     policy_digest: str | None  # of the compiled table, which is the part `policy`
     policy_bytes: int
     gates: list[str]
+    app: str | None  # the program of spawned apps
+    app_routes: list[str]  # what they may ask for
+    trust: list[PublisherRow]
+    bundles: list[BundleRow]
     image: File
     image_end: int  # first address after all that the image takes at boot
     ram_bytes: int
@@ -113,6 +146,16 @@ class Manifest:
     compiler: str
     input_digest: str
     inputs: dict[str, str]  # path in the clone -> SHA-256
+
+
+ROWS: dict[str, type[Any]] = {
+    "trust": PublisherRow,
+    "bundles": BundleRow,
+    "areas": Area,
+    "programs": File,
+    "parts": PlacedPart,
+    "processes": ProcessRow,
+}
 
 
 def to_json(manifest: Manifest) -> str:
@@ -134,7 +177,7 @@ def _from_json(data: dict[str, Any]) -> Manifest:
         raise ValueError(f"found format {data['format']}, expected {FORMAT}")
     rows: dict[str, Any] = dict(data)
     rows["image"] = File(**data["image"])
-    for key, kind in (("areas", Area), ("programs", File), ("parts", PlacedPart), ("processes", ProcessRow)):
+    for key, kind in ROWS.items():
         rows[key] = [kind(**row) for row in data[key]]
     rows["processes"] = [
         replace(row, capabilities=[CapRow(**cap) for cap in data["processes"][place]["capabilities"]])
@@ -148,9 +191,11 @@ def file_entry(name: str, path: Path) -> File:
     return File(name, len(data), hashlib.sha256(data).hexdigest())
 
 
-def hash_inputs(root: Path, recipes: tuple[str, ...]) -> dict[str, str]:
-    """Every file that can change an image of these recipes, with its hash."""
-    paths = {root / name for name in (*INPUT_FILES, *recipes)}
+def hash_inputs(root: Path, recipes: Iterable[str], bundles: Iterable[str]) -> dict[str, str]:
+    """Every file that can change an image of these recipes, which bring these bundles along, with its hash."""
+    paths = {root / name for name in (*INPUT_FILES, *recipes, *bundles)}
+    for bundle in bundles:
+        paths.update(path for path in (root / bundle).rglob("*") if "__pycache__" not in path.parts)
     for folder in INPUT_FOLDERS:
         paths.update(path for path in (root / folder).rglob("*") if path.name.endswith(INPUT_SUFFIXES))
     return {
@@ -168,7 +213,7 @@ def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
     recipes = tuple(
         name for name in manifest.inputs if name.endswith(".toml") and not name.startswith("recipes/contract/")
     )
-    now = hash_inputs(root, recipes)
+    now = hash_inputs(root, recipes, [row.source for row in manifest.bundles])
     return sorted(name for name in now.keys() | manifest.inputs.keys() if now.get(name) != manifest.inputs.get(name))
 
 

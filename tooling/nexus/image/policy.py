@@ -13,15 +13,15 @@ from nexus.contract.load import Contract
 from nexus.errors import RecipeError
 from nexus.policy.evaluate import (
     ROUTE,
-    Decision,
     Evaluator,
+    Granted,
     denial,
     granted,
     load_evaluator,
     refused_grants,
     route_name,
 )
-from nexus.recipe.model import Edge, System
+from nexus.recipe.model import System
 
 PART = "policy"
 
@@ -52,14 +52,14 @@ def policy_of(system: System, contract: Contract, root: Path) -> ImagePolicy | N
         return None
     evaluator = load_evaluator(system, contract, root)
     refuse_denied(system, evaluator)
-    grants = tuple(_grant(system, edge, decision, evaluator) for edge, decision in granted(system, evaluator))
+    grants = tuple(_grant(one, evaluator) for one in granted(system, evaluator))
     return ImagePolicy(evaluator.compiled.table, evaluator.digest, grants)
 
 
 def refuse_denied(system: System, evaluator: Evaluator) -> None:
     """Raise with a line for each static grant that policy denies."""
     if denied := refused_grants(system, evaluator):
-        raise RecipeError("\n".join(denial(system, edge, decision, evaluator) for edge, decision in denied))
+        raise RecipeError("\n".join(denial(one, evaluator) for one in denied))
 
 
 def grants_module(policy: ImagePolicy | None) -> str:
@@ -75,6 +75,6 @@ def grants_module(policy: ImagePolicy | None) -> str:
     return "\n".join([*lines, ")", ""])
 
 
-def _grant(system: System, edge: Edge, decision: Decision, evaluator: Evaluator) -> Grant:
-    holder = system.process(edge.caller)
-    return Grant(holder.index, holder.service_id, evaluator.action(ROUTE), decision.rule, route_name(edge))
+def _grant(one: Granted, evaluator: Evaluator) -> Grant:
+    target = route_name(one.edge)
+    return Grant(one.holder.index, one.holder.service_id, evaluator.action(ROUTE), one.decision.rule, target)

@@ -12,11 +12,11 @@ from typing import Any
 
 from nexus.contract.load import Contract
 from nexus.policy import fields, shadow
-from nexus.policy.model import APPS, EVERYBODY, Delegate, Policy, Rule, Selector, glob_matches, is_app
+from nexus.policy.model import EVERYBODY, Delegate, Policy, Rule, Selector, glob_matches, is_app
 from nexus.policy.raw import RawPolicy, load_raw
 from nexus.policy.world import Names
 from nexus.recipe.fields import Field, Problems, read_table
-from nexus.recipe.model import service_id
+from nexus.recipe.model import APPS, service_id
 from nexus.recipe.raw import RawTable, Where, did_you_mean
 
 Values = Mapping[str, Any]

@@ -14,8 +14,8 @@ from nexus.contract.load import Contract
 from nexus.errors import RecipeError
 from nexus.policy import automaton
 from nexus.policy.automaton import Automaton
-from nexus.policy.model import APPS, Policy, Rule, World
-from nexus.recipe.model import service_id
+from nexus.policy.model import Policy, Rule, World
+from nexus.recipe.model import APPS, service_id
 
 ACTIONS = 64  # columns of a subject's row
 NOBODY, ASKER, FIRST_SERVICE = 0, 1, 2  # rows of subjects

@@ -19,9 +19,9 @@ from nexus.image.fold import fold
 from nexus.policy.check import load_policy
 from nexus.policy.compile import Compiled, compile_table
 from nexus.policy.model import Policy, World, is_app
-from nexus.policy.universe import Universe
+from nexus.policy.universe import UNDECLARED_APP, Universe
 from nexus.policy.world import world_of
-from nexus.recipe.model import Edge, System, service_id
+from nexus.recipe.model import Edge, Process, System, service_id
 
 BASE = "base"
 ROUTE = "route"
@@ -141,26 +141,49 @@ def route_name(edge: Edge) -> str:
     return f"{edge.server}:{edge.facet}" if edge.facet else edge.server
 
 
-def granted(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
-    """Every static grant of the recipe, the root's READY questions too, and what policy says of it."""
-    return [
-        (edge, evaluator.decide(process.id_name, ROUTE, route_name(edge)))
-        for process in system.processes
-        for edge in process.calls
+@dataclass(frozen=True)
+class Granted:
+    """A static grant of the recipe and what policy says of it."""
+
+    holder: Process
+    key: str  # of the row: where it is written
+    subject: str  # whom policy was asked about
+    edge: Edge
+    decision: Decision
+
+
+def granted(system: System, evaluator: Evaluator) -> list[Granted]:
+    """Every static grant of the recipe, the root's READY questions too, and what spawners hold for their apps."""
+    found = []
+    for process in system.processes:
+        for edge in process.calls:
+            said = evaluator.decide(process.id_name, ROUTE, route_name(edge))
+            found.append(Granted(process, "calls", process.id_name, edge, said))
+        if process.app_calls:
+            found.append(_granted_to_apps(process, process.app_calls, evaluator))
+    return found
+
+
+def _granted_to_apps(holder: Process, edge: Edge, evaluator: Evaluator) -> Granted:
+    """Whichever app comes is given it: so it must be allowed to one that no rule names, and to each that some rule names."""
+    asked = [
+        Granted(holder, "app_calls", app, edge, evaluator.decide(app, ROUTE, route_name(edge)))
+        for app in (UNDECLARED_APP, *evaluator.policy.apps)
     ]
+    return next((one for one in asked if not one.decision.allow), asked[0])
 
 
-def refused_grants(system: System, evaluator: Evaluator) -> list[tuple[Edge, Decision]]:
+def refused_grants(system: System, evaluator: Evaluator) -> list[Granted]:
     """Static grants that policy denies: a builder that finds one must not build."""
-    return [(edge, decision) for edge, decision in granted(system, evaluator) if not decision.allow]
+    return [one for one in granted(system, evaluator) if not one.decision.allow]
 
 
-def denial(system: System, edge: Edge, decision: Decision, evaluator: Evaluator) -> str:
+def denial(refused: Granted, evaluator: Evaluator) -> str:
     """Of a refused grant: where it stands, what it grants, and which rule is against it."""
-    process = system.process(edge.caller)
     why = "no rule allows it"
-    if decision.rule:
-        rule = evaluator.policy.rules[decision.rule - 1]
+    if refused.decision.rule:
+        rule = evaluator.policy.rules[refused.decision.rule - 1]
         why = f"rule {rule.number}, {rule.where}"
-    found = f"found {route_name(edge)!r}, which policy denies {process.id_name!r} ({why})"
-    return f"{process.place}: [process {process.name}] calls: {found}, expected a route that it allows"
+    row, place = refused.holder.name, getattr(refused.holder.places, refused.key)
+    found = f"found {route_name(refused.edge)!r}, which policy denies {refused.subject!r} ({why})"
+    return f"{place}: [process {row}] {refused.key}: {found}, expected a route that it allows"

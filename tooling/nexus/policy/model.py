@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from nexus.recipe.model import APP_PREFIX, APPS
 from nexus.recipe.raw import Where
 
 ALLOW, DENY = "allow", "deny"
 EVERYBODY = "*"
-APPS = "app:*"
-APP_PREFIX = "app:"
 NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789.:_-"  # what the name of a target may consist of
 
 

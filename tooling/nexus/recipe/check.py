@@ -10,11 +10,11 @@ from pathlib import Path
 
 from nexus import layout
 from nexus.contract.load import Contract
-from nexus.recipe import fields, graph, memory
+from nexus.recipe import apps, fields, graph, memory
 from nexus.recipe.assemble import Resolved, assemble
-from nexus.recipe.fields import DeviceRow, Problems, ProcessRow
-from nexus.recipe.model import PAGE, RUNTIMES, Edge, System, pages, service_id
-from nexus.recipe.raw import RawSystem, did_you_mean, find_recipe, load_raw
+from nexus.recipe.fields import DeviceRow, Problems, ProcessRow, TopRow
+from nexus.recipe.model import APP_PREFIX, APPS, PAGE, RUNTIMES, Edge, System, pages, service_id
+from nexus.recipe.raw import RawSystem, RawTable, did_you_mean, find_recipe, load_raw
 
 KERNEL_LABEL = "kernel"
 
@@ -29,13 +29,11 @@ def load_system(name: str, root: Path, contract: Contract) -> System:
 def check_system(raw: RawSystem, contract: Contract, root: Path, identify: Callable[[str], int] = service_id) -> System:
     """Apply every rule; all problems of one stage are told together."""
     problems = Problems()
-    top = fields.read_table(raw.top, fields.TOP_FIELDS, problems)
+    top = fields.top_row(raw.top, problems)
     rows = [fields.process_row(table, index, problems) for index, table in enumerate(raw.processes.values())]
     devices = [fields.device_row(table, name, problems) for name, table in raw.devices.items()]
     problems.raise_if_any()
-    return _Checker(raw, rows, devices, contract, root, identify, problems).system(
-        top["memory"], top["flags"], top["gates"], top["app"]
-    )
+    return _Checker(raw, top, rows, devices, contract, root, identify, problems).system()
 
 
 class _Checker:
@@ -44,6 +42,7 @@ class _Checker:
     def __init__(
         self,
         raw: RawSystem,
+        top: TopRow,
         rows: list[ProcessRow],
         devices: list[DeviceRow],
         contract: Contract,
@@ -51,20 +50,21 @@ class _Checker:
         identify: Callable[[str], int],
         problems: Problems,
     ) -> None:
-        self.raw, self.rows, self.device_rows = raw, rows, devices
+        self.raw, self.top, self.rows, self.device_rows = raw, top, rows, devices
         self.contract, self.root, self.identify, self.problems = contract, root, identify, problems
         self.by_name = {row.name: row for row in rows}
         self.limits = contract.table("limit")
         self.edges: dict[str, tuple[Edge, ...]] = {}
         self.routes: dict[str, tuple[Edge, ...]] = {}
+        self.app_calls: dict[str, Edge] = {}
+        self.app_routes: tuple[Edge, ...] = ()
 
-    def system(self, memory_bytes: int, flags: tuple[str, ...], gates: tuple[str, ...], app: str | None) -> System:
+    def system(self) -> System:
         """All rules, then the result; a later rule is asked only where the earlier ones hold."""
         self.identities()
         self.programs()
-        if app and app not in RUNTIMES and not (self.root / app).is_dir():
-            self.problems.at(self.raw.top, "app", repr(app), "service, shell or a folder of the clone")
-        self.gates(gates)
+        self.gates()
+        apps.check(self.top, self.rows, self.root, self.problems)
         self.call_lists()
         self.device_drivers()
         supervisors = self.supervision()
@@ -74,19 +74,29 @@ class _Checker:
         self.cycles(edges)
         self.problems.raise_if_any()
         self.deadlines(edges)
-        resolved = Resolved(self.rows, self.device_rows, self.edges, self.routes, edges, supervisors, self.identify)
+        resolved = Resolved(
+            self.rows,
+            self.device_rows,
+            self.edges,
+            self.routes,
+            self.app_calls,
+            self.app_routes,
+            edges,
+            supervisors,
+            self.identify,
+        )
         files = tuple(_shown(path, self.root) for path in self.raw.files)
-        system = assemble(resolved, self.raw.name, memory_bytes, flags, gates, app, files, self.contract)
+        system = assemble(resolved, self.raw.name, self.top, files, self.contract)
         self.capability_names(system)
         self.counts(system)
         known = self.limits["pool_pages"] * PAGE  # of the image, which is not built yet
         if expected := memory.shortage(system, known):
-            self.problems.at(self.raw.top, "memory", f"{memory_bytes >> 10} KiB", expected)
+            self.problems.at(self.raw.top, "memory", f"{self.top.memory >> 10} KiB", expected)
         self.problems.raise_if_any()
         return system
 
     def identities(self) -> None:
-        """Names, ids and labels are each unique; the kernel's label is taken."""
+        """Names, ids and labels are each unique; the kernel's label is taken, and so are those of apps."""
         ids: dict[int, ProcessRow] = {}
         labels: dict[str, str] = {KERNEL_LABEL: "the kernel"}
         for row in self.rows:
@@ -102,6 +112,9 @@ class _Checker:
                     found = f"{row.label!r}, whose lines can't be told from those of {owner}"
                     self.problems.at(row.table, "label", found, "a label of its own")
             labels.setdefault(row.label, f"[{row.table.title}]")
+            if row.label.startswith(APP_PREFIX):
+                found = f"{row.label!r}, whose lines can't be told from those of an app"
+                self.problems.at(row.table, "label", found, f"a label that does not begin with {APP_PREFIX}")
 
     def programs(self) -> None:
         """A row is a guest service or a native program; what it names exists and is the only program of its name."""
@@ -125,10 +138,10 @@ class _Checker:
             elif row.native is not None and not (self.root / row.native).is_dir():
                 self.problems.at(row.table, "native", repr(row.native), "a folder of the clone")
 
-    def gates(self, gates: tuple[str, ...]) -> None:
+    def gates(self) -> None:
         """An image opens gates for good; the one that closes after boot is the kernel's."""
         known = set(self.contract.table("gate")) - {self.contract.table("policy")["not_for_routes"]}
-        for gate in gates:
+        for gate in self.top.gates:
             if gate not in known:
                 expected = f"a gate that an image can open: {', '.join(sorted(known))}{did_you_mean(gate, known)}"
                 self.problems.at(self.raw.top, "gates", repr(gate), expected)
@@ -136,10 +149,14 @@ class _Checker:
     def call_lists(self) -> None:
         """Every call and route names an endpoint, and a facet that the contract knows."""
         for row in self.rows:
-            self.edges[row.name] = self._edges(row, "calls", row.calls)
-            self.routes[row.name] = self._edges(row, "routes", row.routes)
+            self.edges[row.name] = self._edges(row.table, row.name, "calls", row.calls)
+            self.routes[row.name] = self._edges(row.table, row.name, "routes", row.routes)
+            if row.app_calls:
+                for edge in self._edges(row.table, APPS, "app_calls", (row.app_calls,)):
+                    self.app_calls[row.name] = edge
+        self.app_routes = self._edges(self.raw.top, APPS, "app_routes", self.top.app_routes)
 
-    def _edges(self, row: ProcessRow, key: str, entries: tuple[str, ...]) -> tuple[Edge, ...]:
+    def _edges(self, table: RawTable, caller: str, key: str, entries: tuple[str, ...]) -> tuple[Edge, ...]:
         edges = []
         for entry in entries:
             server, _, facet = entry.partition(":")
@@ -147,19 +164,19 @@ class _Checker:
             facets = self.contract.table(f"facet.{server.replace('-', '_')}")
             if target is None:
                 expected = f"the name of a process{did_you_mean(server, self.by_name)}"
-                self.problems.at(row.table, key, repr(entry), expected)
-            elif target is row:
-                self.problems.at(row.table, key, repr(entry), "another process than itself")
+                self.problems.at(table, key, repr(entry), expected)
+            elif target.name == caller:
+                self.problems.at(table, key, repr(entry), "another process than itself")
             elif not target.endpoint:
                 expected = (
                     f"a process with an endpoint; [{target.table.title}] has none ({target.table.at('endpoint')})"
                 )
-                self.problems.at(row.table, key, repr(entry), expected)
+                self.problems.at(table, key, repr(entry), expected)
             elif facet and facet not in facets:
                 expected = f"a facet of [facet.{server.replace('-', '_')}] in recipes/contract/wire.toml"
-                self.problems.at(row.table, key, repr(entry), expected + did_you_mean(facet, facets))
+                self.problems.at(table, key, repr(entry), expected + did_you_mean(facet, facets))
             else:
-                edges.append(Edge(row.name, server, facet or None))
+                edges.append(Edge(caller, server, facet or None))
         return tuple(edges)
 
     def device_drivers(self) -> None:
@@ -238,8 +255,9 @@ class _Checker:
                 self.problems.at(device.table, "dma", f"{device.dma >> 10} KiB", expected)
 
     def all_edges(self, supervisors: dict[str, str]) -> list[Edge]:
-        """Calls, routes, and the root's READY question to each server that does not itself call the root."""
+        """Calls, routes, those of apps, and the root's READY question to each server that does not itself call the root."""
         edges = [edge for row in self.rows for edge in (*self.edges[row.name], *self.routes[row.name])]
+        edges += [*self.app_calls.values(), *self.app_routes]
         root = next(name for name, supervisor in supervisors.items() if name == supervisor)
         ready = [
             Edge(root, row.name, graph.READY)
@@ -282,8 +300,17 @@ class _Checker:
         return f"{ticks / self.limits['tick_hz']:g} s"
 
     def _edge_problem(self, edge: Edge, found: str, expected: str) -> None:
-        key = "calls" if edge in self.edges[edge.caller] else "routes"
-        self.problems.at(self.by_name[edge.caller].table, key, found, expected)
+        table, key = self._place(edge)
+        self.problems.at(table, key, found, expected)
+
+    def _place(self, edge: Edge) -> tuple[RawTable, str]:
+        """The table and the key in which the edge is written."""
+        if edge in self.app_routes:
+            return self.raw.top, "app_routes"
+        for name, given in self.app_calls.items():
+            if edge == given:
+                return self.by_name[name].table, "app_calls"
+        return self.by_name[edge.caller].table, "calls" if edge in self.edges[edge.caller] else "routes"
 
     def capability_names(self, system: System) -> None:
         """A process can tell its capabilities apart by name."""

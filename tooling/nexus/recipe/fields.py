@@ -129,10 +129,14 @@ def duration(value: Any) -> int:
 
 
 NAME = _text(r"[a-z][a-z0-9-]{0,23}")
-FOLDER = _text(r"[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*")
+FOLDER = _text(r"(?=.{1,255}$)[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*")
+SERVER = _text(r"[a-z0-9-]+(:[a-z0-9_]+)?")
+PATH = _text(r"(?=.{1,255}$)/?[A-Za-z0-9._ +-]+(/[A-Za-z0-9._ +-]+)*")
 NAME_EXPECTED = "a name of at most 24 of a-z, 0-9 and -"
 SIZE_EXPECTED = 'a size in whole pages such as "64 KiB" or "2 MiB"'
+BUNDLES_EXPECTED = 'a list of folders with an app or of .nxb files, such as ["guest/apps/hello"]'
 NAMES_EXPECTED = "a list of different names"
+SERVERS_EXPECTED = 'a list such as ["logd:append", "rngd"]'
 
 
 def _choices_expected(choices: Iterable[str]) -> str:
@@ -145,6 +149,8 @@ TOP_FIELDS = {
     "flags": Field(_list(_choice("counters")), _choices_expected(["counters"]), ()),
     "gates": Field(_list(_text(r"[a-z_]+")), 'a list of different gates such as ["debug_image"]', ()),
     "app": Field(FOLDER, 'what spawned apps run: "service", "shell" or a folder with a native program', None),
+    "app_routes": Field(_list(SERVER), SERVERS_EXPECTED, ()),
+    "trust": Field(_list(NAME), 'a list of different publishers such as ["dev"]', ()),
 }
 PROCESS_FIELDS = {
     "name": Field(NAME, NAME_EXPECTED, REQUIRED),
@@ -162,12 +168,15 @@ PROCESS_FIELDS = {
     "share": Field(_integer(0, 1000), "a number from 0 to 1000 (per mille of CPU)", 0),
     "flags": Field(_list(_choice(*FLAGS)), _choices_expected(FLAGS), ()),
     "endpoint": Field(_boolean, "true or false", False),
-    "calls": Field(_list(_text(r"[a-z0-9-]+(:[a-z0-9_]+)?")), 'a list such as ["logd:append", "rngd"]', ()),
-    "routes": Field(_list(_text(r"[a-z0-9-]+(:[a-z0-9_]+)?")), 'a list such as ["logd:append", "rngd"]', ()),
+    "calls": Field(_list(SERVER), SERVERS_EXPECTED, ()),
+    "routes": Field(_list(SERVER), SERVERS_EXPECTED, ()),
+    "app_calls": Field(NAME, "the name of the process that each app may call from its start on", None),
     "devices": Field(_list(NAME), NAMES_EXPECTED, ()),
     "supervises": Field(_list(_text(r"\*|[a-z0-9-]+")), NAMES_EXPECTED + ', or ["*"]', ()),
     "capabilities": Field(_list(_choice(*CAPABILITIES)), _choices_expected(CAPABILITIES), ()),
     "regions": Field(_list(size), f"a list, each item {SIZE_EXPECTED}", ()),
+    "bundles": Field(_list(PATH), BUNDLES_EXPECTED, ()),
+    "specimens": Field(_list(PATH), BUNDLES_EXPECTED, ()),
 }
 DEVICE_FIELDS = {
     "virtio_id": Field(_integer(1, 63), "a virtio device id from 1 to 63", REQUIRED),
@@ -176,6 +185,24 @@ DEVICE_FIELDS = {
     "features": Field(_list(_integer(0, 63)), "a list of different feature bits from 0 to 63", ()),
     "qemu": Field(_text(r"[a-z0-9-]+(,[a-z0-9_.=-]+)*"), 'a QEMU device such as "virtio-rng-device"', REQUIRED),
 }
+
+
+@dataclass(frozen=True)
+class TopRow:
+    """The keys outside of all tables with their values read; fields as in TOP_FIELDS."""
+
+    table: RawTable
+    base: str | None
+    memory: int
+    flags: tuple[str, ...]
+    gates: tuple[str, ...]
+    app: str | None
+    app_routes: tuple[str, ...]
+    trust: tuple[str, ...]
+
+
+def top_row(table: RawTable, problems: Problems) -> TopRow:
+    return TopRow(table=table, **read_table(table, TOP_FIELDS, problems))
 
 
 @dataclass(frozen=True)
@@ -201,10 +228,13 @@ class ProcessRow:
     endpoint: bool
     calls: tuple[str, ...]
     routes: tuple[str, ...]
+    app_calls: str | None
     devices: tuple[str, ...]
     supervises: tuple[str, ...]
     capabilities: tuple[str, ...]
     regions: tuple[int, ...]
+    bundles: tuple[str, ...]
+    specimens: tuple[str, ...]
 
 
 def process_row(table: RawTable, index: int, problems: Problems) -> ProcessRow:

@@ -1,7 +1,7 @@
 """The boot capabilities of each process, in slot order: exactly what the recipe's rows say, each with its constant's name.
 
 The order: console, notification, own endpoint; calls, the root's READY questions last; supervision; system, spawn; for the
-root, the servers that it hands out routes to; devices; regions.
+root, the servers that it hands out routes to; the first capability of each app; devices; regions.
 Called by check.py once names, ranks and numbers are known. Pure; the order here is the order of slots in the image.
 """
 
@@ -71,6 +71,14 @@ class Grants:
             Capability(constant_name("route", server), "endpoint", rights, self.endpoints[server])
             for server in sorted(set(servers), key=self.indices.__getitem__)
         ]
+
+    def app_calls(self, edge: Edge | None) -> list[Capability]:
+        """What each app has from its start on, made before the app is: so the badge names no holder, the kernel states one."""
+        if edge is None:
+            return []
+        rights = self.rights["call"] | self.rights["grant"]
+        badge = self.badge["facet_any"] << self.badge["facet_shift"] | self.badge["any_app"]
+        return [Capability(constant_name("apps", edge.server), "endpoint", rights, self.endpoints[edge.server], badge)]
 
     def devices(self, devices: Sequence[Device]) -> list[Capability]:
         """Window, queues, DMA window and interrupt of each device."""

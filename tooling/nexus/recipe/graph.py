@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nexus.contract.load import Contract
-from nexus.recipe.model import Edge
+from nexus.recipe.model import APPS, Edge
 
 READY = "ready"  # the facet of init's question, asked once per incarnation
 APP_RANK = 0  # spawned apps; what the recipe lists ranks above them
@@ -18,7 +18,7 @@ def find_cycle(names: Sequence[str], edges: Iterable[Edge]) -> list[str]:
     """A path that comes back to its first name, or nothing."""
     servers: dict[str, list[str]] = {name: [] for name in names}
     for edge in edges:
-        servers[edge.caller].append(edge.server)
+        servers.setdefault(edge.caller, []).append(edge.server)
     done: set[str] = set()
 
     def visit(name: str, path: list[str]) -> list[str]:
@@ -40,7 +40,7 @@ def ranks(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     callers: dict[str, list[str]] = {name: [] for name in names}
     for edge in edges:
         callers[edge.server].append(edge.caller)
-    known: dict[str, int] = {}
+    known = {APPS: APP_RANK}
 
     def rank(name: str) -> int:
         if name not in known:
@@ -66,9 +66,10 @@ def reaches(start: str, goal: str, edges: Sequence[Edge]) -> bool:
 class Deadlines:
     """Sums service times along the call graph.
 
-    Ahead of a caller stands every other caller of the server once (one call is outstanding per process), each with its
-    longest operation, and an operation may make one call on each of its server's own edges. READY is left out of
-    other callers' queues: it is asked before anybody else may call. `missing` names the times that were needed but
+    Ahead of a caller stands every other caller of the server once (one call is outstanding per process; of apps there can be
+    limit.app_slots), each with its longest operation, and an operation may make one call on each of its server's own edges. READY is left out of
+    other callers' queues: it is asked before anybody else may call. Who is impatient waits no longer than its deadline,
+    whatever is ahead of it. `missing` names the times that were needed but
     are not stated.
     """
 
@@ -90,21 +91,40 @@ class Deadlines:
         caller = _key(edge.caller)
         return self._time(table, caller if caller in self.contract.table(table) else "all")
 
+    def impatient(self, edge: Edge) -> bool:
+        """Whether the caller rather gives up than waits for all who can be ahead of it."""
+        server, caller = ("all", READY) if edge.facet == READY else (_key(edge.server), _key(edge.caller))
+        return caller in self.contract.table(f"edge_impatient.{server}")
+
     def need(self, edge: Edge) -> int:
+        """What a deadline has to cover: of somebody impatient its own request, else everybody ahead of it too."""
+        return self._longest(edge) if self.impatient(edge) else self._queue(edge)
+
+    def _queue(self, edge: Edge) -> int:
         """The longest that an answer can take: everybody ahead, then the caller itself."""
-        longest = {edge.caller: self._longest(edge)}
+        ahead: dict[str, int] = {}
         for other in self.edges:
-            if other.server == edge.server and other.caller != edge.caller and other.facet != READY:
-                longest[other.caller] = max(longest.get(other.caller, 0), self._longest(other))
-        return sum(longest.values()) + len(longest) * self._nested_need(edge.server)
+            if other.server == edge.server and self._others(edge, other.caller) and other.facet != READY:
+                ahead[other.caller] = max(ahead.get(other.caller, 0), self._longest(other))
+        counts = {caller: self._others(edge, caller) for caller in ahead}
+        waits = sum(counts[caller] * time for caller, time in ahead.items())
+        return self._longest(edge) + waits + (1 + sum(counts.values())) * self._nested_need(edge.server)
+
+    def _others(self, edge: Edge, caller: str) -> int:
+        """How many processes that caller stands for, the one that asks not counted."""
+        copies = self.contract.number("limit.app_slots") if caller == APPS else 1
+        return copies - (caller == edge.caller)
 
     def _nested_need(self, server: str) -> int:
         if server not in self._nested:
             needs = {
-                edge.server: self.need(edge) for edge in self.edges if edge.caller == server and edge.facet != READY
+                edge.server: self._wait(edge) for edge in self.edges if edge.caller == server and edge.facet != READY
             }
             self._nested[server] = sum(needs.values())
         return self._nested[server]
+
+    def _wait(self, edge: Edge) -> int:
+        return self.deadline(edge) if self.impatient(edge) else self._queue(edge)
 
     def _longest(self, edge: Edge) -> int:
         if edge.facet == READY:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 PAGE = 4096
+APP_PREFIX = "app:"  # of the id name and label of each spawned app
+APPS = "app:*"  # as caller of an edge: whichever app it is
 RUNTIMES = ("service", "shell")  # the interpreters; every other program is a native folder
 FNV_OFFSET = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
@@ -40,7 +42,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class Edge:
-    """Who may call whom: a static grant (`calls`) or a route that may be asked for."""
+    """Who may call whom: a static grant (`calls`) or a route that may be asked for. The caller may be APPS."""
 
     caller: str
     server: str
@@ -71,6 +73,16 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Places:
+    """File and line of keys that are judged once the recipe has been read; of the row where the key is left out."""
+
+    calls: str
+    app_calls: str
+    bundles: str
+    specimens: str
+
+
+@dataclass(frozen=True)
 class Process:
     """One row, every default filled in."""
 
@@ -95,14 +107,22 @@ class Process:
     supervisor: int
     calls: tuple[Edge, ...]
     routes: tuple[Edge, ...]
+    app_calls: Edge | None  # what each app that it spawns may call from its start on
     supervises: tuple[str, ...]
     capabilities: tuple[Capability, ...]
-    place: str = field(compare=False)  # file and line of its `calls`, or of the row
+    bundles: tuple[str, ...]  # folders and files as the recipe writes them
+    specimens: tuple[str, ...]  # bundles that the system must refuse, for tests
+    places: Places = field(compare=False)
 
     @property
     def program(self) -> str:
         """The ELF it runs: a runtime's name, or the last part of the native folder."""
         return self.runtime if self.native is None else self.native.rsplit("/", 1)[-1]
+
+    @property
+    def bundle_paths(self) -> tuple[str, ...]:
+        """Of all that it brings along."""
+        return self.bundles + self.specimens
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,9 @@ class System:
     regions: tuple[Region, ...]
     gates: tuple[str, ...]  # of the policy contract, open from boot on
     app: str | None  # what spawned apps run: a runtime, or a folder with a native program
+    app_routes: tuple[Edge, ...]
+    trust: tuple[str, ...]  # publishers, by the names of their files
+    trust_place: str = field(compare=False)
     files: tuple[str, ...]  # recipe files that were read, relative to the clone where they lie in it
 
     @property
@@ -133,8 +156,14 @@ class System:
     @property
     def routes(self) -> tuple[Edge, ...]:
         """What may be asked for at run time, each server and facet once; callers are not told apart."""
-        known = {(edge.server, edge.facet or ""): edge for process in self.processes for edge in process.routes}
+        edges = [edge for process in self.processes for edge in process.routes]
+        known = {(edge.server, edge.facet or ""): edge for edge in (*edges, *self.app_routes)}
         return tuple(known[key] for key in sorted(known))
+
+    @property
+    def bundle_paths(self) -> tuple[str, ...]:
+        """Of all processes, each once."""
+        return tuple(dict.fromkeys(path for process in self.processes for path in process.bundle_paths))
 
     @property
     def root(self) -> Process:
@@ -161,7 +190,9 @@ class System:
         return next(process for process in self.processes if process.name == name)
 
     def edges(self) -> Iterator[Edge]:
-        """Every edge of the call graph: static grants, then routes."""
+        """Every edge of the call graph: static grants, then routes; last those of apps."""
         for process in self.processes:
             yield from process.calls
             yield from process.routes
+        yield from (process.app_calls for process in self.processes if process.app_calls)
+        yield from self.app_routes

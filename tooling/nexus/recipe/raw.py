@@ -19,7 +19,7 @@ TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
 ARRAY = re.compile(r"\s*\[\[([^\[\]]+)\]\]\s*(?:#.*)?$")
 KEY = re.compile(r"\s*([A-Za-z0-9_.\-\"']+)\s*=(.*)$")
 NOT_STRUCTURE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
-TOP_KEYS = ("base", "memory", "flags", "gates", "app", "process", "devices")
+TOP_KEYS = ("base", "memory", "flags", "gates", "app", "app_routes", "trust", "process", "devices")
 
 
 @dataclass(frozen=True)

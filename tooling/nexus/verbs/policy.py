@@ -88,7 +88,7 @@ def _refused(evaluator: Evaluator, system: str) -> list[str]:
 
     root = layout.find_root()
     recipe = load_system(system, root, load_contract(layout.contract_dir(root)))
-    return [denial(recipe, edge, decision, evaluator) for edge, decision in refused_grants(recipe, evaluator)]
+    return [denial(refused, evaluator) for refused in refused_grants(recipe, evaluator)]
 
 
 @policy.command("explain")
