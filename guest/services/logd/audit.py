@@ -59,6 +59,10 @@ def _about(index, via, via_index):
 def _keep(trail, what, who, nonce, target):
     struct.pack_into("<BBBBHH", _draft, contract.AUDIT_AT_KIND, *what)
     struct.pack_into("<QQHHI", _draft, contract.AUDIT_AT_SUBJECT, *who, nonce)
+    _append(trail, target)
+
+
+def _append(trail, target):
     end = contract.AUDIT_AT_TARGET + len(target)
     _draft[contract.AUDIT_AT_TARGET : end] = target
     _draft[end:] = bytes(contract.AUDIT_AT_PREVIOUS - end)
@@ -123,6 +127,31 @@ def on_audit(op, action, target):
     _keep(trail, what, who, frame.nonce(), target)
 
 
+# What became of a bundle. Only their keeper can know; about whom it is, is the kernel's word here too.
+def on_bundle(op, action, verdict, reason, name):
+    trail = _opened()
+    if kernel.kind() != contract.KIND_SERVICE or caps.SUBJECTS[kernel.sender()] != contract.ACTION_SERVER_BUNDLE_OPEN:
+        raise Refuse(contract.STATUS_DENIED)
+    name = bytes(name)
+    if len(name) > contract.AUDIT_TARGET_BYTES:
+        raise Refuse(contract.STATUS_TOO_LARGE)
+    if b"\0" in name or not _is_outcome(action, verdict, reason):
+        raise Refuse(contract.STATUS_MALFORMED)
+    what = (contract.AUDIT_KIND_BUNDLE, verdict, op, reason, action, 0)
+    struct.pack_into("<BBBBHH", _draft, contract.AUDIT_AT_KIND, *what)
+    frame.about(_draft)
+    _append(trail, name)
+
+
+# A reason for each refusal, and none for what was taken.
+def _is_outcome(action, verdict, reason):
+    if not contract.ACTION_BUNDLE_VERIFY <= action <= contract.ACTION_BUNDLE_OPEN:
+        return False
+    if verdict == contract.AUDIT_VERDICT_ALLOW:
+        return reason == 0
+    return verdict == contract.AUDIT_VERDICT_DENY and 0 < reason <= contract.BUNDLE_REFUSAL_ABSENT
+
+
 # What init did as supervisor.
 def on_event(kind, reason, index):
     trail = _opened()
@@ -169,6 +198,7 @@ def on_close():
 HANDLERS = {
     contract.OP_LOGD_DECISION: (on_decision, contract.REQUEST_LOGD_DECISION, contract.FACET_LOGD_DECISION),
     contract.OP_LOGD_AUDIT: (on_audit, contract.REQUEST_LOGD_AUDIT, contract.FACET_LOGD_AUDIT),
+    contract.OP_LOGD_BUNDLE: (on_bundle, contract.REQUEST_LOGD_BUNDLE, contract.FACET_LOGD_AUDIT),
     contract.OP_LOGD_EVENT: (on_event, contract.REQUEST_LOGD_EVENT, contract.FACET_LOGD_EVENT),
     contract.OP_LOGD_AUDIT_OWN: (on_audit_own, contract.REQUEST_LOGD_AUDIT_OWN, contract.FACET_LOGD_AUDIT_OWN),
     contract.OP_LOGD_AUDIT_ALL: (on_audit_all, contract.REQUEST_LOGD_AUDIT_ALL, contract.FACET_LOGD_AUDIT_ALL),

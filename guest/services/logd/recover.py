@@ -81,7 +81,7 @@ def _run(trail, ring, slot, end):
             break
         if kind == contract.AUDIT_KIND_DECISION:
             decisions += words[word]
-        elif kind == contract.AUDIT_KIND_GAP or kind > contract.AUDIT_KIND_LATCH:
+        elif kind == contract.AUDIT_KIND_GAP or kind > contract.AUDIT_KIND_BUNDLE:
             raise Broken()
         seq = longs[number]
         slot += 1

@@ -111,7 +111,7 @@ class Trail:
             at += contract.AUDIT_HASH_BYTES
         return self.sha256(hashes)
 
-    # Whether the newest record of a class is this same decision, which is then counted there.
+    # Whether the newest record of a class is this same decision, or this same word on a bundle, which is then counted there.
     def _count_again(self, slot, draft):
         at = slot * contract.AUDIT_RECORD_BYTES
         record = self.octets[at : at + contract.AUDIT_RECORD_BYTES]
@@ -124,11 +124,12 @@ class Trail:
             != draft[contract.AUDIT_AT_SUBJECT : contract.AUDIT_AT_NONCE]
         ):
             return False
-        count = self.words[slot * _WORDS + _COUNT]
-        if draft[0] != contract.AUDIT_KIND_DECISION or count == _MOST:
+        count, kind = self.words[slot * _WORDS + _COUNT], draft[0]
+        if (kind != contract.AUDIT_KIND_DECISION and kind != contract.AUDIT_KIND_BUNDLE) or count == _MOST:
             return False
         self.words[slot * _WORDS + _COUNT] = count + 1
-        self.decisions += 1
+        if kind == contract.AUDIT_KIND_DECISION:
+            self.decisions += 1
         return True
 
     # Move the oldest record of a full ring, which lies where the next one is to be, into the gap record. Once the gap names it as

@@ -25,6 +25,7 @@ def sizes(system: System, process: Process, policy_bytes: int) -> dict[str, int]
         "KEPT_BYTES": process.kept_pages * PAGE,
         "POLICY_BYTES": policy_bytes if process.policy else 0,
         "PROCESS_COUNT": len(system.processes),
+        "REGION_COUNT": sum(region.owner == process.index for region in system.regions),
     }
 
 
