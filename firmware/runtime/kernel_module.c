@@ -96,6 +96,12 @@ MP_DEFINE_CONST_FUN_OBJ_2(kernel_kept_obj, kernel_kept);
 static mp_obj_t kernel_policy(mp_obj_t bytes, mp_obj_t typecode) { return view_of_area(VA_POLICY, VA_REGION, bytes, typecode, 0); }
 MP_DEFINE_CONST_FUN_OBJ_2(kernel_policy_obj, kernel_policy);
 
+/* The DMA window of a driver: what the device writes there changes under the view. */
+static mp_obj_t kernel_dma(mp_obj_t bytes, mp_obj_t typecode) {
+    return view_of_area(VA_DMA, VA_DEVICE, bytes, typecode, MP_OBJ_ARRAY_TYPECODE_FLAG_RW);
+}
+MP_DEFINE_CONST_FUN_OBJ_2(kernel_dma_obj, kernel_dma);
+
 /* Searched from the top as frame_table is: buffer and time are in every call. */
 static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_kernel)},
@@ -133,6 +139,7 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_bring_up), MP_ROM_PTR(&kernel_bring_up_obj)},
     {MP_ROM_QSTR(MP_QSTR_kept), MP_ROM_PTR(&kernel_kept_obj)},
     {MP_ROM_QSTR(MP_QSTR_policy), MP_ROM_PTR(&kernel_policy_obj)},
+    {MP_ROM_QSTR(MP_QSTR_dma), MP_ROM_PTR(&kernel_dma_obj)},
     /* capabilities, devices, regions */
     {MP_ROM_QSTR(MP_QSTR_mint), MP_ROM_PTR(&kernel_mint_obj)},
     {MP_ROM_QSTR(MP_QSTR_revoke), MP_ROM_PTR(&kernel_revoke_obj)},

@@ -10,6 +10,11 @@ class DeviceError(Exception):
     pass
 
 
+# The device has given nothing for a while; it may still come back.
+class Silent(DeviceError):
+    pass
+
+
 class Virtqueue:
     def __init__(self, queue, irq, notification):
         self.queue = queue

@@ -156,7 +156,7 @@ def test_trail_that_is_being_written_is_taken_again(tmp_path: Path, monkeypatch:
     torn[0], torn[CONTRACT.number("audit_at.via")] = FORM.kinds["gap"], 1
     taken = iter([bytes(torn), bytes(torn), whole])
     monkeypatch.setattr(source, "load_manifest", lambda _path: found)
-    monkeypatch.setattr(source, "_connected", nullcontext)
+    monkeypatch.setattr(source, "connected", nullcontext)
     monkeypatch.setattr(source, "_snapshot", lambda *_: b"")
     monkeypatch.setattr(source, "region_of", lambda *_: next(taken))
     assert from_machine(tmp_path, machine(tmp_path), CONTRACT).trail.seq == 0

@@ -11,8 +11,8 @@ import kernel
 import log
 import server
 from rate import Buckets
-from virtio_rng import Silent, VirtioRng
-from virtqueue import DeviceError
+from virtio_rng import VirtioRng
+from virtqueue import DeviceError, Silent
 from wire import Refuse
 
 _DENSE = contract.LIMIT_PROCESSES + contract.LIMIT_APP_SLOTS  # callers that the kernel can state

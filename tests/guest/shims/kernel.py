@@ -165,6 +165,11 @@ class Kernel:
             memoryview(self._machine.policy_in(self._process)), size, typecode, contract.VA_REGION - contract.VA_POLICY
         )
 
+    def dma(self, size: int, typecode: Item) -> memoryview:
+        contract = self._machine.contract
+        memory = memoryview(self._machine.device_of(self._process).memory)
+        return _view(memory, size, typecode, contract.VA_DEVICE - contract.VA_DMA)
+
     # capabilities, devices
 
     def mint(self, endpoint: int, badge: int, rights: int) -> int:

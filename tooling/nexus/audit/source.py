@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nexus.audit.export import Export
@@ -19,12 +16,12 @@ from nexus.contract.load import Contract
 from nexus.errors import BuildError, MachineError, UsageError
 from nexus.image.manifest import Manifest, ProcessRow, load_manifest
 from nexus.layout import RAM_BASE
+from nexus.machine.control import connected
 from nexus.machine.kernelview import PAGE, KernelView
 from nexus.machine.qmp import Qmp
 from nexus.machine.registry import Record, RunDir, runs_dir
 
 KEEPER = "logd"
-CONNECT_SECONDS = 10.0
 DUMP_SECONDS = 30.0
 TRIES = 20
 PAUSE_SECONDS = 0.01
@@ -40,7 +37,7 @@ def from_machine(root: Path, record: Record, contract: Contract) -> Export:
         )
     keeper, form = _keeper(manifest, contract), Form(contract)
     names = tuple(row.id_name for row in manifest.processes)
-    with _connected(record) as qmp:
+    with connected(record) as qmp:
         for _ in range(TRIES):
             ram = _snapshot(qmp, RunDir(runs_dir(root) / record.id), manifest.ram_bytes)
             data = region_of(KernelView(Path(record.image), Reader(ram)), keeper.label, contract, form)
@@ -87,21 +84,6 @@ def head_in(console: str, contract: Contract) -> Head | None:
     boot = console.rfind("kernel: boot run=")
     found = re.findall(pattern, console[max(boot, 0) :], re.MULTILINE)
     return Head(int(found[-1][0], 16), bytes.fromhex(found[-1][1])) if found else None
-
-
-@contextmanager
-def _connected(record: Record) -> Iterator[Qmp]:
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        channel.connect(record.qmp)
-    except OSError as error:
-        channel.close()
-        raise MachineError(f"machine {record.id} has just ended") from error
-    qmp = Qmp(channel, lambda _event: None, CONNECT_SECONDS)
-    try:
-        yield qmp
-    finally:
-        qmp.close()
 
 
 def _snapshot(qmp: Qmp, run: RunDir, size: int) -> bytes:

@@ -5,7 +5,7 @@ Called by the session (paused, over sockets) and by the report (a form to paste 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from nexus.errors import UsageError
 
 QEMU = "qemu-system-riscv64"
 RNG_DEVICE = "virtio-rng-device"
+DISK = "drop"  # node of the disk, where a recipe names a device with drive=drop
 BACKENDS = ("builtin", "random", "file", "fifo", "none")
 
 
@@ -44,6 +45,8 @@ class Launch:
     block_layout: Mapping[str, int] = field(default_factory=dict)  # [launch] of the contract; empty: tell nothing
     block_address: int = 0
     block: Path | None = None  # the file that holds them
+    disk: bytes | None = None  # the drop disk as it is at the start; None for a machine without one
+    disk_file: Path | None = None  # the file behind it
     icount: str | None = None
     trace_rng: Path | None = None
     gdb: str | None = None
@@ -102,6 +105,11 @@ def by_hand_argv(binary: str, launch: Launch) -> list[str]:
     return [*_machine(binary, replace(launch, trace_rng=None)), "-serial", "stdio", *launch.extra]
 
 
+def has_disk(devices: Sequence[str]) -> bool:
+    """Whether one of these QEMU devices is the drop disk."""
+    return any(f"drive={DISK}" in device.split(",") for device in devices)
+
+
 def quote(value: object) -> str:
     """A value inside one of QEMU's comma lists."""
     return str(value).replace(",", ",,")
@@ -123,6 +131,7 @@ def _machine(binary: str, launch: Launch) -> list[str]:
         *("-display", "none"),
     ]
     argv += _entropy(launch)
+    argv += _disk(launch)
     argv += [word for device in launch.devices if device != RNG_DEVICE for word in ("-device", device)]
     if launch.block:
         # Not -fw_cfg: -M virt of QEMU 7.2 refuses it, since it creates that device only later.
@@ -146,6 +155,16 @@ def _entropy(launch: Launch) -> list[str]:
     if rng.period is not None:
         device += f",period={rng.period}"
     return ["-object", _backend(rng), "-device", device]
+
+
+def _disk(launch: Launch) -> list[str]:
+    """The file is the host's to write while the machine runs: no lock, and nothing of it is cached in QEMU. Not read-only, though the
+    machine only reads: QEMU would not let its size be changed.
+    """
+    if launch.disk_file is None:
+        return []
+    file = f"file.driver=file,file.filename={quote(launch.disk_file)},file.locking=off"
+    return ["-blockdev", f"driver=raw,node-name={DISK},{file}"]
 
 
 def _backend(rng: Rng) -> str:

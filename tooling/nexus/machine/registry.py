@@ -55,6 +55,10 @@ class RunDir:
         return self.path / "launch.bin"
 
     @property
+    def disk(self) -> Path:
+        return self.path / "drop.img"
+
+    @property
     def rng_trace(self) -> Path:
         return self.path / "rng-trace.log"
 

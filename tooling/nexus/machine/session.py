@@ -69,6 +69,7 @@ class Session:
             launch,
             facts={"nonce": self.nonce, **launch.facts},
             block=self.run.block if launch.block_layout else None,
+            disk_file=self.run.disk if launch.disk is not None else None,
             trace_rng=self.run.rng_trace if trace_rng else None,
         )
         self.on_paused: Callable[[], None] | None = None  # called before the first instruction
@@ -226,6 +227,8 @@ class Session:
     def _spawn(self, argv: list[str]) -> None:
         if self.launch.block:
             self.launch.block.write_bytes(pack(self.launch.facts, self.launch.block_layout))
+        if self.launch.disk_file and self.launch.disk is not None:
+            self.launch.disk_file.write_bytes(self.launch.disk)
         (self.run.path / "repeat.sh").write_text(f"#!/bin/sh\nexec {self.by_hand}\n", encoding="utf-8")
         self.log_event("start", argv=argv)
         # A nexus that is killed hard must not leave an emulator behind: the kernel ends it with the thread that started it,

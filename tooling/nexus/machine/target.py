@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from nexus import layout
 from nexus.contract.load import Contract
 from nexus.errors import BuildError
-from nexus.machine.argv import Launch, Rng
+from nexus.machine.argv import Launch, Rng, has_disk
 from nexus.machine.block import checked_facts
+from nexus.machine.drop import empty_disk
 from nexus.verdict.grammar import KERNEL
 from nexus.verdict.ladder import Plan
 from nexus.verdict.signature import of_the_prover
@@ -94,8 +95,11 @@ def launch_of(
     phase: str | None = None,
     keep: bool = False,
     facts: Mapping[str, str] | None = None,
+    disk: bytes | None = None,
 ) -> Launch:
-    """The boot of an image and what the kernel is told of it; `facts` are further ones, which win."""
+    """The boot of an image and what the kernel is told of it; `facts` are further ones, which win. `disk`: what lies on the drop disk
+    of a system that has one, if not nothing.
+    """
     flags = (contract.number(KEEP_FLAG) if keep else 0) | (contract.number(TEST_ENTROPY_FLAG) if rng.known else 0)
     told = {"flags": str(flags)}
     if phase is not None:
@@ -108,6 +112,7 @@ def launch_of(
         facts={**told, **checked_facts(facts or {})},
         block_layout=contract.table("launch"),
         block_address=target.image_end,
+        disk=(disk or empty_disk(contract)) if has_disk(target.devices) else None,
     )
 
 
