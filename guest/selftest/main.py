@@ -2,10 +2,12 @@
 # Phases that have no proof yet are closed in their place. Never prints ok for what it has not just checked.
 
 import audits
+import bundles
 import contract
 import decisions
 import entropy
 import entropy_denied
+import execs
 import kernel
 import keys
 import logs
@@ -48,6 +50,18 @@ PROOFS = {
         (contract.MARK_AUDIT_ALLOW, audits.prove_allow),
         (contract.MARK_AUDIT_COMPLETE, audits.prove_complete),
         (contract.MARK_AUDIT_OWN, audits.prove_own),
+    ),
+    contract.PHASE_BUNDLE: (
+        (contract.MARK_BUNDLE_INSTALL, bundles.prove_install),
+        (contract.MARK_BUNDLE_DENIED, bundles.prove_denied),
+        (contract.MARK_BUNDLE_SIGNATURE, bundles.prove_signature),
+    ),
+    contract.PHASE_EXEC: (
+        (contract.MARK_EXEC_STARTED, execs.prove_started),
+        (contract.MARK_EXEC_DENIED, execs.prove_denied),
+        (contract.MARK_EXEC_SPOOF, execs.prove_spoof),
+        (contract.MARK_CHILD_EXIT, execs.prove_exit),
+        (contract.MARK_CRASH_REPORT, execs.prove_crash),
     ),
 }
 

@@ -36,13 +36,14 @@ def run(mark, function):
     except wire.Refuse as refusal:
         _fail(mark, "refused status=%02x" % refusal.status)
     kernel.console(mark)
-    _rest()
+    rest()
 
 
-# Leave the processor to the console's device for a while: a line that finds no room is lost, and a run that lost one fails.
-def _rest():
+# Leave the processor to others for a while, to the console's device above all: a line that finds no room is lost, and a run that lost one
+# fails.
+def rest(ticks=_REST):
     try:
-        kernel.wait(caps.NOTIFICATION, client.deadline(_REST))
+        kernel.wait(caps.NOTIFICATION, client.deadline(ticks))
     except kernel.Error:
         return
 

@@ -18,6 +18,7 @@ _UNTIL = contract.EDGE_DEADLINE_INIT_ALL
 _GET = contract.OP_INIT_ROUTE_GET
 _SINCE = struct.pack(contract.REQUEST_LOGD_AUDIT_OWN, 0)
 _CHECK = struct.pack("<H", contract.ACTION_RUN_PHASE) + b"-"
+_LIST = bytes(4) + b"selftest.hello"
 
 # Each route of the recipe: its facet, and a request that this way alone has to open.
 _OWN = (
@@ -29,6 +30,7 @@ _OWN = (
     (b"logd:stats", contract.FACET_LOGD_STATS, contract.OP_LOGD_STATS, b""),
     (b"logd:audit_own", contract.FACET_LOGD_AUDIT_OWN, contract.OP_LOGD_AUDIT_OWN, _SINCE),
     (b"selftest-peer", 0, contract.OP_SELFTEST_PEER_ASK, bytes((contract.PEER_ROUTE_INIT, 0x7E, 0))),
+    (b"bundlemgrd", 0, contract.OP_BUNDLEMGRD_STAGE, b"\x01\0\0\0selftest.route"),
 )
 
 # Routes that there are and that policy denies this process, names that are none, and what only looks like one that it may have.
@@ -69,6 +71,8 @@ def prove_granted():
             status_of(handle, op, payload, contract.EDGE_DEADLINE_KEYSTORED_ALL) == contract.STATUS_OK,
             "a granted route does not work",
         )
+    found = status_of(ways.to(b"execd"), contract.OP_EXECD_LIST, _LIST, contract.EDGE_DEADLINE_EXECD_ALL)
+    check(found == contract.STATUS_NOT_FOUND, "the way to execd")  # no app runs yet
     before = slots()
     handle = route.get(b"rngd")
     check(slots() == before + 1, "a route is one capability")
@@ -91,7 +95,7 @@ def prove_refused():
 # What this process was refused, it can't get from one who has as much: a route can't be passed on in any way.
 def prove_kept():
     before = slots()
-    for number in range(contract.PEER_ROUTE_POLICYD, contract.PEER_ROUTE_LOGD_AUDIT_OWN + 1):
+    for number in range(contract.PEER_ROUTE_POLICYD, contract.PEER_ROUTE_EXECD + 1):
         for how in (contract.PASS_MINT, contract.PASS_GRANT, contract.PASS_MOVE):
             request = struct.pack(contract.REQUEST_SELFTEST_PEER_PASS_ON, number, how)
             check(_passed(request) == contract.E_BAD_RIGHT, "the peer could pass on a route")

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from shims.asker import Answer, Asker
-from shims.bundles import GOOD, OP, STATUS, Keeping, made
+from shims.bundles import GOOD, STATUS, Keeping
 from shims.machine import Machine
 
 Make = Callable[..., Machine]

@@ -18,6 +18,8 @@ _ROUTES = (
     (b"rngd", contract.EDGE_DEADLINE_RNGD_ALL),
     (b"keystored", contract.EDGE_DEADLINE_KEYSTORED_ALL),
     (b"logd:audit_own", contract.EDGE_DEADLINE_LOGD_ALL),
+    (b"bundlemgrd", contract.EDGE_DEADLINE_BUNDLEMGRD_ALL),
+    (b"execd", contract.EDGE_DEADLINE_EXECD_ALL),
 )
 _known = {}
 

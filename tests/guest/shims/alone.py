@@ -130,7 +130,7 @@ class Kernel:
 
 
 class Alone:
-    """The service, running; `kept` is its memory that outlives it."""
+    """The service, running; `kept` is its memory that outlives it, `kernel` one that can more than the one above."""
 
     def __init__(
         self,
@@ -139,8 +139,9 @@ class Alone:
         caps: SimpleNamespace,
         servers: Mapping[int, Server],
         kept: bytearray | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
-        self.kernel = Kernel(servers, bytearray() if kept is None else kept)
+        self.kernel = kernel or Kernel(servers, bytearray() if kept is None else kept)
         given = {"contract": contract, "micropython": micropython, "kernel": self.kernel, "caps": caps}
         given["crypto"] = Crypto(bytearray(), contract)
         given["frame"] = Frame(self.kernel, contract)  # type: ignore[arg-type]

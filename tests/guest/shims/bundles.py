@@ -22,8 +22,8 @@ from nexus.bundle.model import Form, Manifest, Request, Version
 from nexus.bundle.trust import Publisher, known_key, load_trust, trust_module
 from shims.asker import Answer, Asker
 from shims.machine import Machine
-from shims.store import CONTRACT, FORM as AUDIT
-from shims.store import ROOT
+from shims.store import CONTRACT, ROOT
+from shims.store import FORM as AUDIT
 
 FORM = Form(CONTRACT)
 OP, STATUS, REASON = CONTRACT.table("op.bundlemgrd"), CONTRACT.table("status"), CONTRACT.table("bundle_refusal")
