@@ -29,7 +29,8 @@ server.serve({1: (pass_on, "<IB*", contract.BADGE_FACET_ANY)})
 """
 FACETS = CONTRACT.table("facet.logd")
 OPS = CONTRACT.table("op.logd")
-FACET_OF = {"close": "event"} | {name: name for name in FACETS}
+BUNDLE = struct.pack("<BHBB", 3, CONTRACT.number("action.bundle_install"), VERDICTS["allow"], 0) + b"dev.one"
+FACET_OF = {"close": "event", "bundle": "audit"} | {name: name for name in FACETS}
 
 
 def system(kept: int = TABLE) -> System:
@@ -166,7 +167,7 @@ def test_without_memory_for_it_there_is_no_trail_and_logd_serves(kept: int) -> N
     for name in FACET_OF:
         if name in ("append", "query", "stats"):
             continue
-        payload = {"decision": audit.decision(), "audit": b"\x01\x06\x00-", "event": bytes([3, 0, 1, 0])}
+        payload = {"decision": audit.decision(), "audit": b"\x01\x06\x00-", "event": bytes([3, 0, 1, 0]), "bundle": BUNDLE}
         answer = audit.ask(name, payload.get(name, bytes(8) if name.startswith("audit_") else b""))
         assert answer == Answer(audit.contract.STATUS_UNAVAILABLE, b""), name
     assert audit.ask("append", b"\x01x").status == audit.contract.STATUS_OK
@@ -314,11 +315,12 @@ def test_events_are_restarts_and_the_latch_alone(audit: Audit) -> None:
 def test_each_operation_needs_its_own_facet(audit: Audit) -> None:
     payload = {
         "append": b"\x01x", "query": bytes(9), "decision": audit.decision(), "audit": b"\x01\x06\x00-",
-        "event": struct.pack("<BBH", KINDS["latch"], 0, 0), "audit_own": bytes(8), "audit_all": bytes(8),
+        "event": struct.pack("<BBH", KINDS["latch"], 0, 0), "audit_own": bytes(8), "audit_all": bytes(8), "bundle": BUNDLE,
     }  # fmt: skip
+    keeper = Asker(audit.machine, "bundlemgrd")
     for name, own in FACET_OF.items():
         for facet in FACETS:
-            answer = audit.ask(name, payload.get(name, b""), facet=facet)
+            answer = audit.ask(name, payload.get(name, b""), keeper if name == "bundle" else None, facet)
             expected = audit.contract.STATUS_OK if facet == own else audit.contract.STATUS_DENIED
             assert answer.status == expected, (name, facet)
 

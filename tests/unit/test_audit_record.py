@@ -47,6 +47,14 @@ def test_json_has_names_where_there_are_some_and_numbers_where_not() -> None:
     assert list(shown) == list(FORM.places)
 
 
+def test_json_names_the_reason_of_a_bundle_and_of_nothing_else() -> None:
+    row = replace(BLANK, kind=FORM.kinds["bundle"], reason=FORM.refusals["signature"])
+    assert FORM.to_json(row)["reason"] == "signature"
+    assert FORM.from_json(FORM.to_json(row), "file:1") == row
+    assert FORM.to_json(replace(row, reason=0))["reason"] == 0
+    assert FORM.to_json(replace(row, kind=FORM.kinds["restart"]))["reason"] == row.reason
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
@@ -64,7 +72,7 @@ def test_target_is_shown_as_printable_text(raw: bytes, text: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("kind", "grant"), ("kind", 256), ("kind", None), ("verdict", True), ("seq", -1), ("seq", 1 << 64), ("seq", "1"),
+        ("kind", "grant"), ("kind", 256), ("kind", None), ("verdict", True), ("reason", "none"), ("seq", -1), ("seq", 1 << 64), ("seq", "1"),
         ("subject", 7), ("subject", "0x7"), ("subject", "52c6c4a34ffb3f69"), ("count", 1 << 32), ("count", 1.0),
         ("target", "x" * 33), ("target", "\\x4"), ("target", "\\"), ("target", "é"), ("target", 1),
         ("previous", "00"), ("previous", "g" * 64), ("previous", 0),

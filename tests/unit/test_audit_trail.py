@@ -111,6 +111,18 @@ BROKEN: dict[str, tuple[Trail, str]] = {
         trail(shell_allowed=[decision(1, count=2, kind=KINDS["undelivered"])]),
         "shell allowed, seq 1: its counts are not those of one record",
     ),
+    "reason of a bundle that was taken": (
+        trail(shell_allowed=[decision(1, kind=KINDS["bundle"], reason=1)]),
+        "shell allowed, seq 1: reason 1, which a bundle of verdict 1 can't have",
+    ),
+    "no reason of a bundle that was not": (
+        trail(shell_refused=[decision(1, verdict="deny", kind=KINDS["bundle"])]),
+        "shell refused, seq 1: reason 0, which a bundle of verdict 2 can't have",
+    ),
+    "verdict of a bundle": (
+        trail(shell_refused=[decision(1, verdict="malformed", kind=KINDS["bundle"], reason=1)]),
+        "shell refused, seq 1: verdict 3, which a record of its kind can't have",
+    ),
     "target": (
         trail(shell_allowed=[decision(1, target=b"a\0b".ljust(32, b"\0"))]),
         "shell allowed, seq 1: its target goes on after its end",
@@ -194,6 +206,16 @@ def test_apps_are_known_by_what_logd_was_told() -> None:
     app = replace(decision(1), subject_ix=FORM.app | 2, subject=service_id("app:one"))
     assert told(trail(apps_allowed=[app])) == []
     assert told(trail(apps_allowed=[replace(app, subject_ix=FORM.app | 1)])) != []
+
+
+def test_outcomes_of_a_bundle_are_counted_together_and_are_no_decisions() -> None:
+    taken = decision(1, kind=KINDS["bundle"], count=3)
+    refused = decision(2, verdict="deny", kind=KINDS["bundle"], reason=11, count=2)
+    found = trail(shell_allowed=[taken], shell_refused=[refused])
+    assert told(found) == []
+    assert found.decisions == 0
+    fewer = trail(shell_allowed=[replace(taken, count=2)], shell_refused=[refused])
+    assert counted_on(found, fewer.head())
 
 
 # ---- the head --------------------------------------------------------------------------------------------------------
@@ -280,6 +302,14 @@ def test_line_of_a_gap_and_of_a_restart() -> None:
     )
     restart = replace(decision(3), kind=KINDS["restart"], verdict=0, reason=2, via_ix=0, via=service_id("init"))
     assert line(SOUND, restart, 10).endswith("shell              restart after fault 2 by init")
+
+
+def test_line_of_a_bundle_has_the_reason() -> None:
+    row = decision(3, verdict="deny", kind=KINDS["bundle"], reason=11, target=b"dev.one".ljust(32, b"\0"))
+    shown = line(SOUND, replace(row, action=FORM.actions["bundle.install"]), 10)
+    assert shown.split()[3:] == ["deny", "bundle.install", "dev.one", "(bundle", "signature)"]
+    taken = line(SOUND, decision(4, kind=KINDS["bundle"]), 10)
+    assert taken.endswith("(bundle)")
 
 
 def test_apps_have_no_name_but_their_id() -> None:

@@ -109,7 +109,7 @@ def test_c_header_says_the_same_as_the_table(contract: Contract, tmp_path: Path)
     """The compiler itself reads every constant back, as a number or a text."""
     (tmp_path / "contract.h").write_text(c_header(contract), encoding="utf-8")
     checks = [
-        f"_Static_assert({name} == {value}, {json.dumps(name)});"
+        f"_Static_assert({name} == {value:#x}, {json.dumps(name)});"
         if isinstance(value, int)
         else f"_Static_assert(sizeof({name}) == {len(value.encode()) + 1}, {json.dumps(name)});"
         for name, value in contract.constants.items()

@@ -1,17 +1,19 @@
 """Whether an Ed25519 signature is right, as the machine's libsodium judges: one spelling of each signature, no key that is everybody's.
 
-Called by whoever verifies on the host: the verdict (what a run printed) and bundles. Pure: bytes in, an answer out; holds no key.
+Called by whoever verifies on the host: the verdict (what a run printed) and bundles. Pure but for the curve's numbers,
+which are the contract's: bytes in, an answer out; holds no key.
 cryptography 50 (OpenSSL 4.0) refuses S >= L by itself, but takes keys of small order, for which anybody can make signatures, and
 y >= p, a second spelling of some of them. So all of it is refused here, before the library is asked.
 """
 
 from __future__ import annotations
 
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-Y_OF_ORDER_8 = int.from_bytes(
-    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
-)
+import tomllib
+
+from nexus.layout import contract_dir, find_root
+
+_CURVE = tomllib.loads((contract_dir(find_root()) / "ed25519.toml").read_text(encoding="ascii"))["ed25519"]
+P, L, Y_OF_ORDER_8 = (int(_CURVE[name], 16) for name in ("p", "l", "y_of_order_8"))
 SMALL_ORDER = frozenset({0, 1, P - 1, Y_OF_ORDER_8, P - Y_OF_ORDER_8})  # y of the eight points
 
 

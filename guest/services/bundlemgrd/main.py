@@ -27,7 +27,7 @@ _OWN = None  # who stages the image's bundles: no caller
 
 def _purge(service_id, publisher):
     payload = struct.pack(contract.REQUEST_KEYSTORED_PURGE, service_id, publisher)
-    until = client.deadline(contract.EDGE_DEADLINE_KEYSTORED_ALL)
+    until = client.deadline(contract.EDGE_DEADLINE_KEYSTORED_BUNDLEMGRD)
     try:
         client.call(caps.KEYSTORED, contract.OP_KEYSTORED_PURGE, payload, until)
     except Refuse:

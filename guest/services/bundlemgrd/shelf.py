@@ -7,16 +7,7 @@ import book
 import contract
 import crypto
 import manifest
-
-_PREFIX = contract.SERVICE_ID_APP_PREFIX.encode()
-
-
-# The service id of an app, as the kernel forms it (firmware/kernel/spawn.c).
-def service_id(name):
-    value = contract.SERVICE_ID_OFFSET
-    for octet in _PREFIX + name:
-        value = ((value ^ octet) * contract.SERVICE_ID_PRIME) & 0xFFFF_FFFF_FFFF_FFFF
-    return value
+from app_id import service_id
 
 
 # A judged bundle and where it lies.

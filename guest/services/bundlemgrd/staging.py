@@ -29,12 +29,13 @@ class Session:
             count = min(room, len(data) - done)
             # A view of the piece alone: into one of the whole region, the interpreter would move all that comes after.
             piece = self.view[place : place + count]
-            piece[:] = data[done : done + count]
+            piece[:] = data[done : done + len(piece)]
             done += count
             self.got += count
         self.touched = now
 
-    # Where in the region the next byte goes, and how many of the file's go there in a row.
+    # Where in the region the next byte goes, and how many of the file's go there in a row. What would go beyond the region, with more
+    # contents than any bundle has, is counted and goes nowhere.
     def _next(self):
         if self.got < manifest.OPENING:
             return self.got, manifest.OPENING - self.got

@@ -244,17 +244,18 @@ class Keeping:
             rows.append(((major, minor, patch), key_id, actions, size, gone, answer.payload[33:]))
         raise AssertionError("no end")
 
-    def trail(self) -> list[Record]:
-        """Everything on record, by number; the trail verifies."""
-        names = tuple(process.row.id_name for process in self.machine.processes if process.kind == 0)
-        found = from_store(AUDIT, names, bytes(self.machine.process("logd").kept))
+    @staticmethod
+    def records(machine: Machine) -> list[Record]:
+        """Everything in the trail, by number; it verifies."""
+        names = tuple(process.row.id_name for process in machine.processes if process.kind == 0)
+        found = from_store(AUDIT, names, bytes(machine.process("logd").kept))
         assert [str(finding) for finding in verify(found)] == []
         return [row for _, row in found.records]
 
     def outcomes(self) -> list[tuple[str, str, str, str, int]]:
         """Operation, action, id, reason ("" when taken) and count of each record of a bundle."""
         kind = AUDIT.kinds["bundle"]
-        return [outcome(one) for one in self.trail() if one.kind == kind]
+        return [outcome(one) for one in self.records(self.machine) if one.kind == kind]
 
 
 def outcome(record: Record) -> tuple[str, str, str, str, int]:

@@ -59,6 +59,7 @@ class Form:
         self.verdicts: Mapping[str, int] = contract.table("audit_verdict")
         spelled = contract.table("action_name")
         self.actions = {spelled[key]: number for key, number in contract.table("action").items()}
+        self.refusals: Mapping[str, int] = contract.table("bundle_refusal")
 
     def parse(self, data: bytes) -> Record:
         """Any 128 bytes."""
@@ -78,11 +79,16 @@ class Form:
     def hash(self, record: Record) -> bytes:
         return hashlib.sha256(self.to_bytes(record)).digest()
 
+    def is_counted(self, record: Record) -> bool:
+        """Whether a record of its kind counts others that are the same."""
+        return record.kind in (self.kinds["decision"], self.kinds["bundle"])
+
     def to_json(self, record: Record) -> dict[str, object]:
-        """Kinds, verdicts and actions by name where they have one."""
+        """Kinds, verdicts and actions by name where they have one; of a bundle the reason too."""
         row: dict[str, object] = {name: getattr(record, name) for name in self.places}
         for name, names in self._named().items():
-            row[name] = _name_of(names, int(getattr(record, name)))
+            if name != "reason" or record.kind == self.kinds["bundle"]:
+                row[name] = _name_of(names, int(getattr(record, name)))
         for name in WIDE:
             row[name] = f"{getattr(record, name):#018x}"
         row["target"] = show_target(record.target)
@@ -121,7 +127,7 @@ class Form:
         return value if isinstance(value, int) and not isinstance(value, bool) and name not in WIDE + BYTES else None
 
     def _named(self) -> dict[str, Mapping[str, int]]:
-        return {"kind": self.kinds, "verdict": self.verdicts, "action": self.actions}
+        return {"kind": self.kinds, "verdict": self.verdicts, "reason": self.refusals, "action": self.actions}
 
 
 def _name_of(names: Mapping[str, int], number: int) -> str | int:

@@ -58,11 +58,18 @@ def line(trail: Trail, row: Record, ticks: int) -> str:
         return (
             f"{opening} {shown['kind']}{f' after fault {row.reason}' if row.reason else ''}{_asker(trail, row, 'by')}"
         )
-    kind = "" if row.kind == form.kinds["decision"] else f" ({str(shown['kind']).replace('_', ' ')})"
+    kind = "" if row.kind == form.kinds["decision"] else f" ({_kind(form, row)})"
     times = f" {row.count} times" if row.count > 1 else ""
     rule = f" by rule {row.rule}" if row.rule else ""
     what = f"{shown['action']!s:<18} {show_target(row.target):<18}"
     return f"{opening} {shown['verdict']!s:<9} {what}{rule}{times}{kind}{_asker(trail, row)}".rstrip()
+
+
+def _kind(form: Form, row: Record) -> str:
+    """In words; why a bundle was refused is for those who read the trail alone."""
+    shown = form.to_json(row)
+    kind = str(shown["kind"]).replace("_", " ")
+    return f"{kind} {shown['reason']}" if row.kind == form.kinds["bundle"] and row.reason else kind
 
 
 def _asker(trail: Trail, row: Record, word: str = "asked by") -> str:

@@ -15,7 +15,7 @@ from nexus.audit.record import Form, Record
 from nexus.recipe.model import service_id
 
 HASH = 32
-COUNTED_ON = 64  # so many decisions back
+COUNTED_ON = 64  # so many decisions, or outcomes of a bundle, back
 MOST = 0xFFFF_FFFF  # a gap that counts so many has stopped counting
 
 
@@ -179,13 +179,13 @@ def check_head(trail: Trail, told: Head, whose: str) -> Finding | None:
 
 
 def counted_on(trail: Trail, told: Head) -> bool:
-    """Whether that head is explained by decisions that the newest record of one class has counted since."""
+    """Whether that head is explained by what the newest record of one class has counted since."""
     form = trail.form
     if told.seq != trail.seq:
         return False
     for place, chain in enumerate(trail.chains):
         row = chain.records[-1] if chain.records else None
-        if row is None or row.kind != form.kinds["decision"]:
+        if row is None or not form.is_counted(row):
             continue
         for count in range(max(1, row.count - COUNTED_ON), row.count):
             earlier = replace(chain, records=(*chain.records[:-1], replace(row, count=count)))
@@ -244,7 +244,9 @@ def _check_record(check: _Check, chain: Chain, number: int, row: Record) -> None
             check.say(chain.name, row.seq, "it has an asker's id and no asker")
     elif not _is_subject(check.trail, row.via_ix, row.via):
         check.say(chain.name, row.seq, f"its asker {row.via:#018x} is not process {row.via_ix:#x}")
-    if row.dropped or row.last or row.count < 1 or (row.count > 1 and row.kind != form.kinds["decision"]):
+    if row.kind == form.kinds["bundle"] and not _is_outcome(form, row):
+        check.say(chain.name, row.seq, f"reason {row.reason}, which a bundle of verdict {row.verdict} can't have")
+    if row.dropped or row.last or row.count < 1 or (row.count > 1 and not form.is_counted(row)):
         check.say(chain.name, row.seq, "its counts are not those of one record")
     if b"\0" in row.target.rstrip(b"\0"):
         check.say(chain.name, row.seq, "its target goes on after its end")
@@ -252,8 +254,16 @@ def _check_record(check: _Check, chain: Chain, number: int, row: Record) -> None
 
 def _verdicts(form: Form, kind: int) -> set[int]:
     names = {"boot_grant": {"allow"}, "enforce_deny": {"deny"}, "restart": {"none"}, "latch": {"none"}}
+    names["bundle"] = {"allow", "deny"}
     asked = {"allow", "deny", "malformed"}
     return {form.verdicts[name] for name in next((names[key] for key in names if form.kinds[key] == kind), asked)}
+
+
+def _is_outcome(form: Form, row: Record) -> bool:
+    """A reason for each refusal, and none for what was taken."""
+    if row.verdict == form.verdicts["allow"]:
+        return row.reason == 0
+    return row.reason in form.refusals.values()
 
 
 def _is_subject(trail: Trail, index: int, ident: int) -> bool:

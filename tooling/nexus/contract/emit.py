@@ -65,5 +65,5 @@ def _guest_value(value: int | str) -> str:
 
 
 def _number(value: int) -> str:
-    """Round addresses and masks read better in hex."""
-    return hex(value) if value >= 4096 and value % 256 == 0 else str(value)
+    """Round addresses and masks read better in hex; to C, a number of 64 bits is one in hex only."""
+    return hex(value) if value >= 4096 and (value % 256 == 0 or value >= 1 << 63) else str(value)
