@@ -62,7 +62,9 @@ def test_gates_of_the_recipe_are_open_in_the_table(system: System, root: Path, c
 def test_root_gets_a_way_to_each_server_that_has_routes(system: System, contract: Contract) -> None:
     names = [cap.name for cap in system.root.capabilities]
     servers = {edge.server for process in system.processes for edge in process.routes}
-    assert {"logd", "rngd"} <= servers
+    assert "keystored" not in servers, "only apps ask for it"
+    servers |= {edge.server for edge in system.app_routes}
+    assert {"logd", "rngd", "keystored"} <= servers
     wanted = [f"ROUTE_{process.name.upper()}" for process in system.processes if process.name in servers]
     assert names[names.index("SYSTEM") + 1 :] == wanted, "by dense index, once each"
     right = contract.table("right")
@@ -163,7 +165,9 @@ def test_routes_name_handle_and_facet(system: System, contract: Contract) -> Non
         b"rngd": (known["ROUTE_RNGD"], contract.number("badge.facet_any")),
     }
     assert known["ROUTES"].items() >= wanted.items()
-    assert set(known["ROUTES"]) == {route_name(edge).encode() for row in system.processes for edge in row.routes}
+    edges = [edge for row in system.processes for edge in row.routes]
+    assert set(known["ROUTES"]) == {route_name(edge).encode() for edge in (*edges, *system.app_routes)}
+    assert b"logd:audit_own" in known["ROUTES"], "an app's"
     assert "ROUTES" not in caps_of(system, system.process("logd"), contract)
 
 

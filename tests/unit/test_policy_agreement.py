@@ -73,7 +73,10 @@ def test_there_are_enough_points() -> None:
 def test_three_undeclared_of_each_kind_are_asked() -> None:
     sheet, second = base(), reference_of(base())
     names = {word.name for word in sheet.subjects}
-    assert names - second.services == {*STRANGERS, "app:undeclared"}
+    named = {rule["subject"] for rule in second.rules.values()} - {"app:*"}
+    apps = {name for name in named if name.startswith("app:")}
+    assert apps
+    assert names - second.services == {*STRANGERS, *apps, "app:undeclared"}
     assert {word.name for word in sheet.actions} - set(second.numbers) == set(STRANGE_ACTIONS)
     assert not {word.number for word in sheet.actions if word.name in STRANGE_ACTIONS} & set(second.numbers.values())
     assert set(STRANGE_TARGETS) <= set(sheet.targets)

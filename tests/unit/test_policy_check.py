@@ -187,7 +187,7 @@ def test_table_of_a_system_is_reproducible(name: str) -> None:
     table, digest = compile_policy(system, CONTRACT, ROOT)
     assert (table, digest) == compile_policy(system, CONTRACT, ROOT)
     assert len(table) <= CONTRACT.number("policy_limit.bytes")
-    assert compile_policy(system, CONTRACT, ROOT, open_gates=["debug_image"])[1] != digest
+    assert compile_policy(system, CONTRACT, ROOT, open_gates=[*system.gates, "provisioning"])[1] != digest
 
 
 @pytest.mark.parametrize("name", ["default", "selftest"])
