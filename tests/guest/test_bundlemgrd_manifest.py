@@ -186,7 +186,9 @@ def test_judges_agree_on_any_bytes(data: bytes) -> None:
     agreed(GOOD[:10] + data)
 
 
-S_OF = st.integers(0, 2**256 - 1) | st.integers(ed25519.L - 2, ed25519.L + 2) | st.sampled_from([0, 2**252, 2**255 - 19])
+S_OF = (
+    st.integers(0, 2**256 - 1) | st.integers(ed25519.L - 2, ed25519.L + 2) | st.sampled_from([0, 2**252, 2**255 - 19])
+)
 Y_OF = st.integers(0, 2**256 - 1) | st.sampled_from(sorted(ed25519.SMALL_ORDER)) | st.integers(2**255 - 20, 2**255 + 2)
 
 
@@ -225,5 +227,3 @@ def doubled(x: int, y: int, d: int) -> tuple[int, int]:
     p = ed25519.P
     product = d * x * x * y * y
     return 2 * x * y * pow(1 + product, -1, p) % p, (y * y + x * x) * pow(1 - product, -1, p) % p
-
-

@@ -62,13 +62,20 @@ def test_no_app_tells_of_bundles(logd: Machine) -> None:
 
 
 def test_keeper_needs_the_facet(logd: Machine) -> None:
-    assert tell(Asker(logd, "bundlemgrd"), REFUSED, facet=CONTRACT.number("facet.logd.append")).status == STATUS["denied"]
+    assert (
+        tell(Asker(logd, "bundlemgrd"), REFUSED, facet=CONTRACT.number("facet.logd.append")).status == STATUS["denied"]
+    )
 
 
 NO_OUTCOMES = {
     "allowed for a reason": (OP["install"], ACTION["bundle_install"], VERDICT["allow"], REASON["signature"]),
     "refused for none": (OP["install"], ACTION["bundle_install"], VERDICT["deny"], 0),
-    "refused for an unknown reason": (OP["install"], ACTION["bundle_install"], VERDICT["deny"], max(REASON.values()) + 1),
+    "refused for an unknown reason": (
+        OP["install"],
+        ACTION["bundle_install"],
+        VERDICT["deny"],
+        max(REASON.values()) + 1,
+    ),
     "no verdict": (OP["install"], ACTION["bundle_install"], VERDICT["none"], 0),
     "malformed": (OP["install"], ACTION["bundle_install"], VERDICT["malformed"], 1),
     "an action of others": (OP["install"], ACTION["keystore_purge"], VERDICT["allow"], 0),

@@ -167,7 +167,12 @@ def test_without_memory_for_it_there_is_no_trail_and_logd_serves(kept: int) -> N
     for name in FACET_OF:
         if name in ("append", "query", "stats"):
             continue
-        payload = {"decision": audit.decision(), "audit": b"\x01\x06\x00-", "event": bytes([3, 0, 1, 0]), "bundle": BUNDLE}
+        payload = {
+            "decision": audit.decision(),
+            "audit": b"\x01\x06\x00-",
+            "event": bytes([3, 0, 1, 0]),
+            "bundle": BUNDLE,
+        }
         answer = audit.ask(name, payload.get(name, bytes(8) if name.startswith("audit_") else b""))
         assert answer == Answer(audit.contract.STATUS_UNAVAILABLE, b""), name
     assert audit.ask("append", b"\x01x").status == audit.contract.STATUS_OK

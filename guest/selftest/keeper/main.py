@@ -10,6 +10,7 @@ import frame
 import kernel
 import micropython
 import server
+from wire import Refuse
 
 _AREAS = {contract.AREA_KEPT: kernel.kept, contract.AREA_POLICY: kernel.policy}
 _words = kernel.kept(caps.KEPT_BYTES, "Q")
@@ -112,15 +113,33 @@ def on_stay():
         pass
 
 
-def on_give(status, count):
+def on_give(status, count, holder):
     for index in range(count):
-        kernel.grant(index, caps.ENDPOINT, contract.RIGHT_CALL, kernel.sender())
+        kernel.grant(index, caps.ENDPOINT, contract.RIGHT_CALL, holder)
     given = server.grant(count)
     return (status,) + given[1:]
 
 
 def on_about():
     return struct.pack(contract.REPLY_KEEPER_ABOUT, kernel.subject() & 0xFFFF, kernel.subject_id(), kernel.badge())
+
+
+_parked = {}
+
+
+def on_park(words):
+    _parked[bytes(words)] = server.later()
+    return server.LATER
+
+
+# Another caller's answer, while this one is served.
+def on_release(words):
+    words = bytes(words)
+    if words not in _parked:
+        raise Refuse(contract.STATUS_NOT_FOUND)
+    kernel.buffer[server.PAYLOAD : server.PAYLOAD + len(words)] = words
+    delivered = server.answer_later(_parked[words], contract.STATUS_OK, len(words))
+    return struct.pack(contract.REPLY_KEEPER_RELEASE, delivered)
 
 
 HANDLERS = {
@@ -134,6 +153,8 @@ HANDLERS = {
     contract.OP_KEEPER_STAY: (on_stay, contract.REQUEST_KEEPER_STAY, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_GIVE: (on_give, contract.REQUEST_KEEPER_GIVE, contract.BADGE_FACET_ANY),
     contract.OP_KEEPER_ABOUT: (on_about, contract.REQUEST_KEEPER_ABOUT, contract.BADGE_FACET_ANY),
+    contract.OP_KEEPER_PARK: (on_park, contract.REQUEST_KEEPER_PARK, contract.BADGE_FACET_ANY),
+    contract.OP_KEEPER_RELEASE: (on_release, contract.REQUEST_KEEPER_RELEASE, contract.BADGE_FACET_ANY),
 }
 
 server.serve(HANDLERS, on_idle=on_idle, on_malformed=on_malformed, on_gone=on_gone)

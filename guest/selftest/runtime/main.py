@@ -14,6 +14,7 @@ import crypto
 import kernel
 import micropython
 import served
+import spawned
 
 _ABSENT_MODULES = ("io", "machine", "math", "os", "random", "time", "uctypes", "vfs")
 _ABSENT_BUILTINS = ("compile", "eval", "exec", "execfile", "input", "open")
@@ -235,7 +236,7 @@ _LAST = (
     test_shell_runtime_has_a_prompt,
     test_printing_is_by_lines,
 )
-for _case in _ALONE + served.CASES + _LAST:
+for _case in _ALONE + served.CASES + spawned.CASES + _LAST:
     _case()
     kernel.console("held " + _case.__name__)
 raise ValueError("a caller's bytes\nkernel: forged")

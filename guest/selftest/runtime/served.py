@@ -106,8 +106,8 @@ def test_server_hears_of_malformed_messages_and_lost_answers():
     assert _told()[1:4] == (1, 1, contract.OP_KEEPER_STAY)
 
 
-def _give(status, count, accept):
-    payload = struct.pack(contract.REQUEST_KEEPER_GIVE, status, count)
+def _give(status, count, accept, holder=caps.INDEX):
+    payload = struct.pack(contract.REQUEST_KEEPER_GIVE, status, count, holder)
     return frame.call(caps.KEEPER, contract.OP_KEEPER_GIVE, payload, _soon(), 0, accept)
 
 
@@ -132,6 +132,55 @@ def test_capabilities_come_as_they_were_accepted():
     assert _give(contract.STATUS_DENIED, 0, 1) == -contract.STATUS_DENIED
     assert _give(contract.STATUS_OK, 1, 0) == -contract.STATUS_UNAVAILABLE
     assert _slots() == before
+
+
+# What every app begins with opens nothing for a service; nor does another one's badge.
+def test_badge_of_others_is_refused():
+    for holder, status in (
+        (caps.INDEX, None),
+        (contract.BADGE_ANY_APP, contract.STATUS_DENIED),
+        (0x7F, contract.STATUS_DENIED),
+    ):
+        assert _give(contract.STATUS_OK, 1, 1, holder) == 0
+        handle = kernel.caps(0)
+        about = contract.OP_KEEPER_ABOUT, b"", contract.REPLY_KEEPER_ABOUT
+        assert _refused(client.ask, handle, *about, _soon()) == status
+        kernel.drop(handle)
+
+
+def _refused(function, *arguments):
+    try:
+        function(*arguments)
+    except wire.Refuse as refusal:
+        return refusal.status
+    return None
+
+
+def _release(words):
+    return _keeper(contract.OP_KEEPER_RELEASE, words, contract.REPLY_KEEPER_RELEASE)[0]
+
+
+def _status(handle):
+    return kernel.supervise(handle, contract.SUP_STATUS)
+
+
+# Two wait; one gives up. The other has its own answer, once, while its giver serves a third request.
+def test_answer_that_was_put_off_reaches_who_still_waits():
+    kernel.supervise(caps.SUPERVISE_WAITER, contract.SUP_RESUME)
+    soon = client.deadline(contract.LIMIT_TICK_HZ // 10)
+    lost = _raises(wire.Unreachable, client.call, caps.KEEPER, contract.OP_KEEPER_PARK, b"of runtime", soon)
+    assert lost and kernel.time() >= soon
+    assert _status(caps.SUPERVISE_WAITER)[0] == contract.STATE_CALLING
+    slots = _status(caps.SUPERVISE_KEEPER)[9]
+    assert not _release(b"of runtime")
+    assert _status(caps.SUPERVISE_KEEPER)[9] == slots - 1
+    assert _refused(_release, b"of nobody") == contract.STATUS_NOT_FOUND
+    assert _status(caps.SUPERVISE_WAITER)[0] == contract.STATE_CALLING
+    assert _release(b"of the waiter")
+    assert not _release(b"of the waiter")
+    while _status(caps.SUPERVISE_WAITER)[0] != contract.STATE_STOPPED:
+        kernel.wait(caps.NOTIFICATION, _soon())
+    assert _status(caps.SUPERVISE_WAITER)[1:3] == (contract.FAULT_EXIT, contract.WAITER_ANSWERED)
 
 
 # On behalf of a child that does not run yet; a live reply handle is tried by the kernel's own proofs.
@@ -161,6 +210,8 @@ CASES = (
     test_server_hears_once_that_it_is_idle,
     test_server_hears_of_malformed_messages_and_lost_answers,
     test_capabilities_come_as_they_were_accepted,
+    test_badge_of_others_is_refused,
+    test_answer_that_was_put_off_reaches_who_still_waits,
     test_subject_is_the_kernels_word,
     test_latch_closes_under_whoever_runs,
 )

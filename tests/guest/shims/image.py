@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nexus.bundle.trust import load_trust
 from nexus.contract.load import Contract
-from nexus.image import policy
+from nexus.image import apps, policy
+from nexus.image.apps import ImageApps
 from nexus.image.caps import caps_module
 from nexus.image.policy import ImagePolicy
 from nexus.recipe.model import Process, System
 
 _policies: dict[System, ImagePolicy | None] = {}
+_apps: dict[System, ImageApps] = {}
 
 
 def policy_of(system: System, contract: Contract, root: Path) -> ImagePolicy | None:
@@ -23,10 +26,22 @@ def policy_of(system: System, contract: Contract, root: Path) -> ImagePolicy | N
     return _policies[system]
 
 
-def generated(system: System, process: Process, contract: Contract, held: ImagePolicy | None) -> dict[str, str]:
+def apps_of(system: System, process: Process, contract: Contract, root: Path) -> ImageApps:
+    """Bundles are compiled only for whoever brings some along."""
+    if not process.bundle_paths:
+        return ImageApps(load_trust(system.trust, root, contract), {})
+    if system not in _apps:
+        _apps[system] = apps.apps_of(system, contract, root, lambda _text: None)
+    return _apps[system]
+
+
+def generated(
+    system: System, process: Process, contract: Contract, held: ImagePolicy | None, root: Path
+) -> dict[str, str]:
     """Source text by module name."""
     table_bytes = len(held.table) if held else 0
     return {
+        **apps.guest_modules(process, apps_of(system, process, contract, root)),
         "caps": caps_module(system, process, contract, table_bytes),
         "boot_grants": policy.grants_module(held),
     }

@@ -244,7 +244,7 @@ class Machine(Apps):
         given["frame"] = Frame(kernel, self.contract)
         if process.kind == self.contract.KIND_APP:
             return loader_of_app(self.root, process, self.code_of(process), {**generated, **given})
-        sources = image.generated(self.system_row, process.row, self.loaded_contract, self.policy)
+        sources = image.generated(self.system_row, process.row, self.loaded_contract, self.policy, self.root)
         sources |= self.modules.get(process.name, {})
         if process.row.native == vault.FOLDER:
             sources["main"], given["hostkey"] = vault.SOURCE, vault.hostkey()
