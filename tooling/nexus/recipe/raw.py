@@ -21,6 +21,8 @@ KEY = re.compile(r"\s*([A-Za-z0-9_.\-\"']+)\s*=(.*)$")
 NOT_STRUCTURE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
 TOP_KEYS = ("base", "memory", "flags", "gates", "app", "app_routes", "trust", "process", "devices")
 
+INSTEAD = {"service": "native", "native": "service"}  # what an overlay gives a row to run takes the place of what it ran
+
 
 @dataclass(frozen=True)
 class Where:
@@ -150,6 +152,8 @@ def _merge(raw: RawSystem, data: dict[str, Any], lines: dict[tuple[str | int, ..
                     f"{entry.where}: [process {name}] {key}: found a second row of that name, expected one"
                 )
             table.entries[key] = entry
+            if key in INSTEAD and INSTEAD[key] not in row:
+                table.entries.pop(INSTEAD[key], None)
     devices = data.get("devices", {})
     if not isinstance(devices, dict):
         raise RecipeError(f"{where('devices')}: devices: found {devices!r}, expected tables [devices.<name>]")
