@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from shims import micropython
 from shims.device import Device, healthy
+from shims.disk import Disk
 from shims.keyworld import World
 from shims.loader import Loader
 from shims.machine import Machine
@@ -54,6 +55,7 @@ def machine() -> Iterator[Callable[..., Machine]]:
         if system not in SYSTEMS:
             SYSTEMS[system] = load_system(system, ROOT, CONTRACT)
         rest.setdefault("device", Device(healthy()))
+        rest.setdefault("devices", {"drop": Disk()})
         made.append(Machine(SYSTEMS[system], CONTRACT, ROOT, **rest))
         return made[-1]
 

@@ -71,7 +71,8 @@ def test_run_says_every_marker_in_its_place(machine: Make, nature: Nature) -> No
     assert m.exit_code == m.contract.EXIT_OK
     assert reached(m) == [row.name for row in MARKERS]
     assert [row.name for row in MARKERS if row.marker_class == GATE and times_said(m, row) != 1] == []
-    assert [line for line in m.lines if "FAIL" in line or "fault" in line] == []
+    strange = [line for line in m.lines if "FAIL" in line or "fault" in line]
+    assert [line for line in strange if not line.startswith("kernel: fault label=app:selftest.")] == []
 
 
 @pytest.mark.parametrize(

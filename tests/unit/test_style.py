@@ -18,6 +18,7 @@ from nexus.layout import contract_dir, find_root
 
 ROOT = find_root()
 NOT_SOURCES = {"build", "__pycache__"}
+BYTES = ".nxb"  # no text: a bundle, which tests/unit/test_proven_apps.py makes again
 NO_PURPOSE = {"LICENSE", "NOTICE", ".gitignore", "py.typed"}
 NO_PURPOSE_SUFFIXES = {".patch", ".json", ".txt", ".bin", ".hex"}
 # The dispatcher answers for whatever a handler does wrong; the shim of the runtime plays what C does with an uncaught error.
@@ -36,7 +37,7 @@ def sources() -> Iterator[Path]:
             if name not in NOT_SOURCES and not name.endswith(".egg-info") and (name == ".ci" or not name.startswith("."))
         ]  # fmt: skip
         for file in files:
-            if not file.startswith(".") or file == ".gitignore":
+            if (not file.startswith(".") or file == ".gitignore") and not file.endswith(BYTES):
                 yield Path(folder, file)
 
 

@@ -5,8 +5,10 @@ Used by machine.py; nothing here is written a second time.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+from nexus.bundle.app import FILE
 from nexus.bundle.trust import load_trust
 from nexus.contract.load import Contract
 from nexus.image import apps, policy
@@ -33,6 +35,12 @@ def apps_of(system: System, process: Process, contract: Contract, root: Path) ->
     if system not in _apps:
         _apps[system] = apps.apps_of(system, contract, root, lambda _text: None)
     return _apps[system]
+
+
+def folders_of_apps(system: System, root: Path) -> dict[str, str | Path]:
+    """The code of these bundles, by their ids."""
+    files = [root / path / FILE for path in system.bundle_paths]
+    return {tomllib.loads(file.read_text(encoding="utf-8"))["id"]: file.parent for file in files if file.is_file()}
 
 
 def generated(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from shims.objects import Grant
+from shims.objects import Grant, MemoryFault
 
 if TYPE_CHECKING:
     from shims.machine import Machine
@@ -22,11 +22,13 @@ Item = Literal["B", "H", "I", "Q"]
 ITEM_BYTES: dict[str, int] = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
 
-def _view(memory: memoryview, size: int, typecode: Item, limit: int) -> memoryview:
-    """Items of the memory's first bytes."""
+def _view(memory: memoryview, size: int, typecode: Item, start: int, end: int) -> memoryview:
+    """Items of the first bytes of an area that may lie there. The real view faults when it is read, this one at once."""
+    limit = end - start
     if not 0 <= size <= limit or typecode not in ITEM_BYTES or size % ITEM_BYTES[typecode]:
         raise ValueError("out of range")
-    assert size <= len(memory), "a memory fault: more than the process has"
+    if size > len(memory):
+        raise MemoryFault(start + len(memory))
     return memory[:size].cast(typecode)
 
 
@@ -157,18 +159,18 @@ class Kernel:
 
     def kept(self, size: int, typecode: Item) -> memoryview:
         contract = self._machine.contract
-        return _view(memoryview(self._process.kept), size, typecode, contract.VA_POLICY - contract.VA_KEPT)
+        return _view(memoryview(self._process.kept), size, typecode, contract.VA_KEPT, contract.VA_POLICY)
 
     def policy(self, size: int, typecode: Item) -> memoryview:
         contract = self._machine.contract
         return _view(
-            memoryview(self._machine.policy_in(self._process)), size, typecode, contract.VA_REGION - contract.VA_POLICY
+            memoryview(self._machine.policy_in(self._process)), size, typecode, contract.VA_POLICY, contract.VA_REGION
         )
 
     def dma(self, size: int, typecode: Item) -> memoryview:
         contract = self._machine.contract
         memory = memoryview(self._machine.device_of(self._process).memory)
-        return _view(memory, size, typecode, contract.VA_DEVICE - contract.VA_DMA)
+        return _view(memory, size, typecode, contract.VA_DMA, contract.VA_DEVICE)
 
     # capabilities, devices
 
@@ -291,5 +293,6 @@ class Kernel:
 
     def _check(self, status: int) -> None:
         self._machine.tick()
+        self._process.cpu_ticks += 1
         if status != self._machine.contract.E_OK:
             raise Error(status)

@@ -25,7 +25,7 @@ from shims.device import Device
 from shims.frame import Frame
 from shims.kernel import Kernel
 from shims.loader import Loader
-from shims.objects import Cap, Halt, Process
+from shims.objects import Cap, Halt, MemoryFault, Process
 from shims.regions import Region
 
 ENTROPY_DEVICE = "rng"  # in every recipe that has one
@@ -52,7 +52,7 @@ class Machine(Apps):
         self.system_row, self.loaded_contract, self.root = system, contract, root
         self.contract = SimpleNamespace(**contract.constants, DIGEST=contract.digest)
         self.sources, self.modules = dict(sources or {}), dict(modules or {})
-        self.sources_of_apps = dict(apps or {})
+        self.sources_of_apps = {**image.folders_of_apps(system, root), **(apps or {})}
         self.now = 1000
         self.lines: list[str] = []
         self.exit_code: int | None = None
@@ -192,6 +192,7 @@ class Machine(Apps):
 
     def _load(self, process: Process) -> None:
         process.incarnation += 1
+        process.cpu_ticks += 1
         process.fault = process.value = process.pc = process.bits = process.deadline = 0
         process.buffer = bytearray(512)
         process.calling = process.server = process.serving = None
@@ -215,7 +216,7 @@ class Machine(Apps):
 
     def _main(self, process: Process, go: threading.Semaphore) -> None:
         go.acquire()
-        fault, value = self.contract.FAULT_EXIT, 0
+        fault, value, pc = self.contract.FAULT_EXIT, 0, 0
         try:
             self._check_alive(process)
             if module := first_module(process):
@@ -226,11 +227,13 @@ class Machine(Apps):
             if process.thread is threading.current_thread():  # else somebody else runs, and stopped us
                 self.back.release()
             return
+        except MemoryFault as error:
+            fault, value, pc = self.contract.FAULT_MEMORY, error.args[0], self.contract.VA_IMAGE
         except Exception as error:  # noqa: BLE001 - as the runtime does: said on the console, then exit 1
             process.trace = traceback.format_exc()
             self.write_console(process, f"uncaught {type(error).__name__}")
             value = 1
-        self._stop(process, fault, value)
+        self._stop(process, fault, value, pc)
         self.back.release()
 
     def _loader(self, process: Process) -> Loader:

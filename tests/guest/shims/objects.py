@@ -13,6 +13,10 @@ class Halt(BaseException):
     """Unwinds the thread of a process that was stopped."""
 
 
+class MemoryFault(BaseException):
+    """A process has touched what it does not have; args[0] is the address."""
+
+
 @dataclass
 class Cap:
     type: int
