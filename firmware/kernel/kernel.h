@@ -33,6 +33,8 @@ void map_pool_init(void);
 uint32_t map_tables_left(void);
 bool map_new_space(struct process *p);
 void map_free_space(struct process *p);
+bool map_run(struct process *p, uint64_t va, uint64_t pa, uint32_t pages, uint32_t access);
+bool map_fresh(struct process *p, uint64_t va, uint32_t pages, enum frame_type type);
 bool map_page(struct process *p, uint64_t va, uint64_t pa, uint32_t access);
 uint64_t map_unmap(struct process *p, uint64_t va);
 uint64_t map_find(const struct process *p, uint64_t va, uint32_t access);
@@ -84,6 +86,7 @@ void process_build_all(void);
 bool process_build(struct process *p);
 status_t process_load_step(struct process *p);
 void process_stop(struct process *p, uint32_t fault, uint64_t value);
+bool process_tell_end(struct process *p);
 void process_status_of(const struct process *p, struct process_status *status);
 const char *process_label(const struct process *p);
 

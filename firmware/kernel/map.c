@@ -76,19 +76,46 @@ static uint64_t *entry_of(const struct process *p, uint64_t va, bool make) {
     return &table[index_at(va, 0)];
 }
 
-/* Maps one page for user mode. A and D are set: no hart updates them. W and X together are a bug of the kernel. */
-bool map_page(struct process *p, uint64_t va, uint64_t pa, uint32_t access) {
-    ASSERT((access & (IMAGE_W | IMAGE_X)) != (IMAGE_W | IMAGE_X) && va % PAGE_BYTES == 0 && pa % PAGE_BYTES == 0);
-    uint64_t *entry = entry_of(p, va, true);
-    if (entry == 0) return false;
-    ASSERT(!(*entry & PTE_V));
-    uint64_t bits = PTE_V | PTE_U | PTE_A | PTE_D | PTE_R;
-    if (access & IMAGE_W) bits |= PTE_W;
-    if (access & IMAGE_X) bits |= PTE_X;
-    *entry = pte_to(pa) | bits;
-    fence();
-    return true;
+/* The entry of the page behind the one of `last`, or the first one (0). A table is looked for once for all of its entries. */
+static uint64_t *next_entry(struct process *p, uint64_t va, uint64_t *last) {
+    uint64_t *entry = last && index_at(va, 0) ? last + 1 : entry_of(p, va, true);
+    ASSERT(entry == 0 || !(*entry & PTE_V));
+    return entry;
 }
+
+/* For user mode. A and D are set: no hart updates them. W and X together are a bug of the kernel. */
+static uint64_t leaf_bits(uint32_t access) {
+    ASSERT((access & (IMAGE_W | IMAGE_X)) != (IMAGE_W | IMAGE_X));
+    return PTE_V | PTE_U | PTE_A | PTE_D | PTE_R | (access & IMAGE_W ? PTE_W : 0) | (access & IMAGE_X ? PTE_X : 0);
+}
+
+/* Neighbouring pages. False half-way, when tables run out: what is mapped then is the caller's to take back. */
+bool map_run(struct process *p, uint64_t va, uint64_t pa, uint32_t pages, uint32_t access) {
+    ASSERT(va % PAGE_BYTES == 0 && pa % PAGE_BYTES == 0);
+    uint64_t bits = leaf_bits(access), *entry = 0;
+    uint32_t done = 0;
+    for (; done < pages && (entry = next_entry(p, va + done * PAGE_BYTES, entry)) != 0; done++)
+        *entry = pte_to(pa + done * PAGE_BYTES) | bits;
+    fence();
+    return done == pages;
+}
+
+/* Fresh pages of its own, to read and write. False half-way, as above. */
+bool map_fresh(struct process *p, uint64_t va, uint32_t pages, enum frame_type type) {
+    ASSERT(va % PAGE_BYTES == 0);
+    uint64_t bits = leaf_bits(IMAGE_R | IMAGE_W), *entry = 0;
+    uint32_t done = 0;
+    const uint8_t *page;
+    for (; done < pages && (entry = next_entry(p, va + done * PAGE_BYTES, entry)) != 0; done++) {
+        if ((page = frame_take(type, p->index)) == 0) break;
+        *entry = pte_to((uint64_t)page) | bits;
+    }
+    p->frames += done;
+    fence();
+    return done == pages;
+}
+
+bool map_page(struct process *p, uint64_t va, uint64_t pa, uint32_t access) { return map_run(p, va, pa, 1, access); }
 
 /* Unmaps one page; gives its physical address, or 0 if there was none. */
 uint64_t map_unmap(struct process *p, uint64_t va) {

@@ -90,6 +90,7 @@ struct process {
     uint32_t load_page;  /* cursor of the loading or releasing step */
     uint32_t stale_regions; /* still in its page tables since it stopped */
     bool orphan;         /* its spawner died: the kernel gives its memory back */
+    bool end_untold;     /* and it ended with it, of which the console has no line yet */
     uint32_t console_used;
     uint32_t console_lost;
 };

@@ -13,29 +13,16 @@ static uint32_t pages_of(uint64_t bytes) { return (uint32_t)((bytes + PAGE_BYTES
 
 /* --- building: page tables --- */
 
-/* Fresh pages of the process's own. */
-static bool map_own(struct process *p, uint64_t va, uint32_t pages, enum frame_type type) {
-    for (uint32_t i = 0; i < pages; i++) {
-        uint8_t *page = frame_take(type, p->index);
-        if (page == 0) return false;
-        p->frames++;
-        if (!map_page(p, va + i * PAGE_BYTES, (uint64_t)page, IMAGE_R | IMAGE_W)) return false;
-    }
-    return true;
-}
-
 /* Pages that stay where they are: shared program text, ROMFS, policy, a device's DMA window. */
 static bool map_at(struct process *p, uint64_t va, const uint8_t *start, uint64_t bytes, uint32_t access) {
-    for (uint32_t i = 0; i < pages_of(bytes); i++)
-        if (!map_page(p, va + i * PAGE_BYTES, (uint64_t)start + i * PAGE_BYTES, access)) return false;
-    return true;
+    return map_run(p, va, (uint64_t)start, pages_of(bytes), access);
 }
 
 static bool map_program(struct process *p) {
     const struct image_program *program = p->row->program;
     for (uint32_t i = 0; i < program->segment_count; i++) {
         const struct image_segment *s = &program->segments[i];
-        bool done = s->access & IMAGE_W ? map_own(p, s->va, pages_of(s->memory_bytes), FRAME_USER)
+        bool done = s->access & IMAGE_W ? map_fresh(p, s->va, pages_of(s->memory_bytes), FRAME_USER)
                                         : map_at(p, s->va, s->data, s->file_bytes, s->access);
         if (!done) return false;
     }
@@ -55,10 +42,10 @@ static bool map_devices(struct process *p) {
 /* The whole address space but for what regions add later. False when memory or page tables run out. */
 bool process_build(struct process *p) {
     const struct image_process *row = p->row;
-    bool built = map_new_space(p) && map_own(p, VA_IPC, 1, FRAME_IPC);
+    bool built = map_new_space(p) && map_fresh(p, VA_IPC, 1, FRAME_IPC);
     if (built) p->ipc = (uint8_t *)map_find(p, VA_IPC, IMAGE_W);
-    return built && map_program(p) && map_own(p, VA_STACK_TOP - row->stack_pages * PAGE_BYTES, row->stack_pages, FRAME_USER) &&
-           map_own(p, VA_HEAP, row->heap_pages, FRAME_USER) && map_own(p, VA_KEPT, row->kept_pages, FRAME_KEPT) &&
+    return built && map_program(p) && map_fresh(p, VA_STACK_TOP - row->stack_pages * PAGE_BYTES, row->stack_pages, FRAME_USER) &&
+           map_fresh(p, VA_HEAP, row->heap_pages, FRAME_USER) && map_fresh(p, VA_KEPT, row->kept_pages, FRAME_KEPT) &&
            map_at(p, VA_ROMFS, row->romfs.start, row->romfs.bytes, IMAGE_R) &&
            map_at(p, VA_POLICY, image.policy.start, row->policy ? image.policy.bytes : 0, IMAGE_R) && map_devices(p);
 }
@@ -235,9 +222,18 @@ static void stop(struct process *p, uint32_t fault, uint64_t value) {
     device_driver_stopped(p);
     region_forget(p);
     cap_drop_all(p);
-    say_fault(p);
+    p->end_untold = p->orphan;
+    if (!p->orphan) say_fault(p);
     if (p->row->flags & IMAGE_ROOT) finish(EXIT_INIT_DIED);
     if (p->supervisor != p->index) ipc_signal(&processes[p->supervisor], 1ull << p->index);
+}
+
+/* An orphan's end is said later, as lines take longer than all the rest; true if there was something to say. */
+bool process_tell_end(struct process *p) {
+    if (!p->end_untold) return false;
+    p->end_untold = false;
+    say_fault(p);
+    return true;
 }
 
 /* With it end the apps that it spawned; these can have none of their own. */

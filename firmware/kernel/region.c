@@ -54,12 +54,9 @@ static status_t wipe_step(struct region *r) {
 
 static status_t map_all(struct process *p, uint32_t number, uint32_t access) {
     struct region *r = &regions[number];
-    for (uint32_t i = 0; i < r->pages; i++) {
-        if (map_page(p, address_of(number) + i * PAGE_BYTES, (uint64_t)r->base + i * PAGE_BYTES, access)) continue;
-        while (i--) map_unmap(p, address_of(number) + i * PAGE_BYTES);
-        return E_FULL;
-    }
-    return E_OK;
+    if (map_run(p, address_of(number), (uint64_t)r->base, r->pages, access)) return E_OK;
+    for (uint32_t i = 0; i < r->pages; i++) map_unmap(p, address_of(number) + i * PAGE_BYTES);
+    return E_FULL;
 }
 
 status_t region_map(struct process *p) {

@@ -185,16 +185,21 @@ void sched_timer(void) {
 
 /* --- choosing --- */
 
-/* Until an interrupt has made someone ready. Idle time is charged to nobody; under icount it counts as instructions. */
+/* With nobody ready the kernel stays inside one entry; what is pending is looked at as if each turn were one of its own. */
+static void look_around(uint64_t slept) {
+    trap_slept(slept);
+    irq_handle();
+    sched_timer();
+}
+
+/* Until an interrupt comes. Idle time is charged to nobody; under icount it counts as instructions. */
 static void idle(void) {
     uint64_t before = arch_instructions();
     timer_set(next_event(arch_time()));
     arch_wait();
     uint64_t slept = arch_instructions() - before;
     idle_instructions += slept;
-    trap_slept(slept);
-    irq_handle();
-    sched_timer();
+    look_around(slept);
 }
 
 /* Makes the highest-ranked ready process the current one. */
@@ -205,8 +210,10 @@ void sched_run(void) {
         put_head(current);
         current = 0;
     }
-    while (ready_ranks == 0)
-        if (!spawn_reap_step()) idle();
+    while (ready_ranks == 0) {
+        if (spawn_reap_step()) look_around(0); /* one step each: whoever is woken meanwhile does not wait for the rest */
+        else idle();
+    }
     struct process *p = ready_head[high_bit((uint32_t)ready_ranks)];
     sched_account(arch_time());
     take(p);

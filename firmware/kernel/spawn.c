@@ -218,7 +218,7 @@ bool spawn_reap_step(void) {
     for (uint32_t i = image.process_count; i < PROCESS_SLOTS; i++) {
         struct process *child = &processes[i];
         if (child->state != STATE_STOPPED || !child->orphan) continue;
-        if (spawn_free(child) == E_OK) child->orphan = false;
+        if (!process_tell_end(child) && spawn_free(child) == E_OK) child->orphan = false;
         return true;
     }
     return false;

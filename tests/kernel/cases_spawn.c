@@ -267,6 +267,8 @@ CASE(when_its_spawner_dies_an_app_dies_and_its_memory_comes_back) {
     kill_process(MIDDLE);
     CHECK(proc(APP)->state == STATE_STOPPED && proc(APP)->fault == FAULT_KILLED && proc(APP + 1)->state == STATE_STOPPED);
     while (spawn_reap_step()) check_invariants();
+    console_drain();
+    CHECK(strstr(host_uart, "fault label=app:one cause=killed") != 0 && strstr(host_uart, "fault label=app:two cause=killed") != 0);
     CHECK(proc(APP)->state == STATE_EMPTY && proc(APP + 1)->state == STATE_EMPTY);
     CHECK(frames == frame_free_count() && tables == map_tables_left());
     CHECK_EQ(regions[WORK_REGION].refs, 0);
@@ -302,4 +304,21 @@ CASE(only_its_own_kind_can_be_freed_or_restarted) {
     CHECK_EQ(sys(proc(ROOT), SYS_SUPERVISE, H_SUPERVISE_CLIENT, SUP_RESUME), E_STATE);
     uint32_t self = give(proc(ROOT), OBJ_SUPERVISE, RIGHT_USE, ROOT, 0);
     CHECK_EQ(sys(proc(ROOT), SYS_SUPERVISE, self, SUP_KILL), E_STATE);
+}
+
+/* What is left of dead apps goes in idle time, a step at a time: who is woken meanwhile does not wait for the rest. */
+CASE(giving_memory_back_keeps_nobody_waiting) {
+    staged();
+    spawned("probe");
+    kill_process(MIDDLE);
+    for (uint32_t i = ROOT; i < SYSTEM_PROCESSES; i++)
+        while (i != MIDDLE && sys(proc(i), SYS_WAIT, H_NOTE, i == CLIENT ? host_time + 5 : 0) != BLOCKED) {}
+    host_time += 10;
+    sched_run();
+    CHECK(current == proc(CLIENT));
+    CHECK_EQ(proc(APP)->state, STATE_STOPPED);
+    CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE, host_time + 5), BLOCKED);
+    sched_run(); /* nobody else is there: all of it, then sleep */
+    CHECK_EQ(proc(APP)->state, STATE_EMPTY);
+    CHECK(current == proc(CLIENT));
 }

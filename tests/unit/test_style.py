@@ -143,10 +143,11 @@ def test_scripts_pass_shellcheck() -> None:
 GOOD_MAP = """
 static inline void fence(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 void map_free_space(struct process *p) { fence(); }
-bool map_page(struct process *p) {
+bool map_run(struct process *p) {
     *entry = 1;
     fence();
 }
+bool map_fresh(struct process *p) { *entry = 1; fence(); }
 uint64_t map_unmap(struct process *p) { *entry = 0; fence(); }
 void map_switch(uint64_t satp) { CSR_WRITE(satp, satp); fence(); }
 """

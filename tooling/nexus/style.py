@@ -112,8 +112,8 @@ ENTRY_WRITES = re.compile(
 MAP_FILE = "map.c"
 MAY_WRITE_SATP = {"map_switch"}
 MAY_FENCE = {"fence"}
-MAY_WRITE_ENTRIES = {"entry_of", "map_page", "map_unmap"}
-MUST_FENCE = {"map_switch", "map_page", "map_unmap", "map_free_space"}
+MAY_WRITE_ENTRIES = {"entry_of", "next_entry", "leaf_bits", "map_run", "map_fresh", "map_unmap"}
+MUST_FENCE = {"map_switch", "map_run", "map_fresh", "map_unmap", "map_free_space"}
 
 
 def translation_findings(name: str, text: str) -> list[str]:
