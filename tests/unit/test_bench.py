@@ -51,7 +51,9 @@ def test_an_instruction_that_was_counted_twice_is_no_cost_of_its_own() -> None:
     assert true_costs({100: 31, 101: 1}) == {100}
     assert true_costs({100: 31, 101: 4, 102: 1, 50: 1}) == {100, 101, 102, 50}
     assert true_costs({100: 1, 99: 31}) == {99}
-    assert true_costs({98: 1, 99: 31}) == {98, 99}
+    assert true_costs({98: 1, 99: 31}) == {99}
+    assert true_costs({98: 4, 99: 31}) == {98, 99}
+    assert true_costs({97: 1, 99: 31}) == {97, 99}
 
 
 def test_equal_runs_are_exact_and_unequal_ones_give_the_median() -> None:

@@ -119,9 +119,12 @@ def parse_costs(lines: Iterable[str]) -> dict[str, dict[str, Counter[int]]]:
 
 def true_costs(counts: Mapping[int, int]) -> frozenset[int]:
     """The costs of one class. When its own event loop interrupts the processor, QEMU may count an instruction twice: once in some
-    thousand requests (seen), so a cost of one more than another, and far rarer, is that other one.
+    thousand requests (seen), at the end of a measurement or before its begin. So a cost that is one off another, and far rarer,
+    is that other one.
     """
-    return frozenset(cost for cost, times in counts.items() if counts.get(cost - 1, 0) < RARE * times)
+    return frozenset(
+        cost for cost, times in counts.items() if max(counts.get(cost - 1, 0), counts.get(cost + 1, 0)) < RARE * times
+    )
 
 
 def refusal_rows(lines: Iterable[str]) -> dict[str, float]:

@@ -40,7 +40,9 @@ def open_trail():
 
 # The grants are the first records; one that died while it wrote them left some to its successor.
 def _note_start(trail):
-    for index, service_id, action, rule, target in boot_grants.GRANTS[trail.seq :]:
+    size = struct.calcsize(boot_grants.ROW)
+    for at in range(size * trail.seq, len(boot_grants.GRANTS), size):
+        index, service_id, action, rule, target = struct.unpack_from(boot_grants.ROW, boot_grants.GRANTS, at)
         what = (contract.AUDIT_KIND_BOOT_GRANT, contract.AUDIT_VERDICT_ALLOW, 0, 0, action, rule)
         _keep(trail, what, (service_id, 0, index, contract.AUDIT_NOBODY), 0, target)
     if kernel.incarnation() > 1:
