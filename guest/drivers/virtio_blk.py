@@ -32,10 +32,12 @@ class VirtioBlk:
         self.queue = Virtqueue(queue, irq, notification)
         self.virtio = Virtio(device, self.queue, _DEVICE_ID, contract.LINE_DISK_WRONG)
         self.window = None
+        self.stale = False  # a request that was given up is still with the device
 
-    # From reset to running; also after a silence, when a request that was given up is still with the device.
+    # From reset to running.
     def start(self):
         self.virtio.start()
+        self.stale = False
         self.window = kernel.dma(_WINDOW_BYTES, "B")
 
     # How often the device has changed its configuration, as it counts, and its sectors. Both words of one moment: the size is read
@@ -49,8 +51,11 @@ class VirtioBlk:
                 return count, low | high << 32
         raise DeviceError(contract.LINE_DEVICE_BROKEN)
 
-    # A view of these sectors, at most MOST; it holds until the next read.
+    # A view of these sectors, at most MOST; it holds until the next read. A request that was given up is the device's no more only after
+    # a reset, which is not made before somebody wants to read again: a device may have to answer first, and keep the machine waiting.
     def read(self, sector, count, until):
+        if self.stale:
+            self.start()
         data = count * SECTOR
         struct.pack_into("<IIQB", self.window, 0, _IN, 0, sector, _UNSET)  # the status lies behind the header
         self.queue.post(
@@ -58,9 +63,11 @@ class VirtioBlk:
             kernel.segment(_DATA, data, True),
             kernel.segment(_STATUS, 1, True),
         )
+        self.stale = True
         used = self.queue.take(until)
         if used is None:
             raise self.virtio.silence()
+        self.stale = False
         status = self.window[_STATUS]
         if status == _IO_ERROR:
             raise ReadError(contract.LINE_DEVICE_BROKEN)

@@ -125,25 +125,18 @@ def test_size_that_is_never_the_same_is_no_size(world: Callable[..., DropWorld])
 
 
 def test_size_is_never_made_of_two_halves(world: Callable[..., DropWorld]) -> None:
-    """It changes between the halves: the upper one of the old size and the lower one of the new would be a third."""
-    one = world()
-    old, new = 1 << 32, 1  # each refused for what the header says; together they would let the read be tried
+    """It changes between the halves: the lower one of the old size and the upper one of the new would be a disk of two sectors."""
+    one, data = world(), drop_of(8, file_of(100_000))
+    old, new = 1 << 32 | 2, len(data) // SECTOR
 
     def change() -> None:
         if one.disk.claimed == old:
             one.disk.claimed = new
             one.disk.generation += 1
 
-    one.disk.claimed, one.disk.on_config = new, None
-    header = bytearray(DROP)
-    header[CONTRACT.number("drop_at.bytes") :][:4] = (100000).to_bytes(4, "little")
-    assert one.put(bytes(header)) != []
-    before = len(one.disk.requests)
     one.disk.claimed, one.disk.on_config = old, change
-    one.disk.change(drop_of(8, file_of(100000))[: 2 * SECTOR])
-    one.machine.run()
-    assert one.said[-1] == refused(8, "malformed")
-    assert len(one.disk.requests) == before + 1
+    assert one.put(data) == [installed(8)]
+    assert one.disk.claimed == new
 
 
 @pytest.mark.parametrize("claimed", [len(DROP) // SECTOR + 1000, 1 << 32, (1 << 64) - 1], ids=hex)
@@ -235,16 +228,44 @@ def test_answer_whose_interrupt_is_lost_is_found_at_the_deadline(world: Callable
     assert one.put(DROP) == [installed(7)]
 
 
-def test_change_that_is_told_while_the_disk_is_started_again(world: Callable[..., DropWorld]) -> None:
-    one, second = world(), drop_of(8, SMALL)
+def test_disk_that_is_silent_is_left_alone_until_something_is_dropped(world: Callable[..., DropWorld]) -> None:
+    """A reset could keep the whole machine waiting for what the device still has to do."""
+    one = world()
+    one.disk.answers = faults.silent
+    one.put(DROP)
+    assert one.disk.status & CONTRACT.number("virtio.status_driver_ok")
+    assert one.disk.resets == 1
+    one.disk.answers = faults.honest
+    one.put(drop_of(8, SMALL))
+    assert one.disk.resets == 2
 
-    def nature(_request: Request, _reply: Reply) -> None:
+
+def test_change_that_is_told_while_the_disk_is_started_again(world: Callable[..., DropWorld]) -> None:
+    """Nobody is told: a device that is being reset has no interrupts."""
+    one, last = world(), drop_of(9, SMALL)
+    one.disk.answers = faults.silent
+    one.put(DROP)
+
+    def nature(_request: Request, reply: Reply) -> Reply:
         one.disk.answers = faults.honest
-        one.disk.data = second
-        one.disk.generation += 1  # and no interrupt: the device was being reset
+        one.disk.change(last, interrupts=False)
+        return reply
 
     one.disk.answers = nature
-    assert one.put(DROP) == [refused(0, "unavailable"), installed(8)]
+    assert one.put(drop_of(8, SMALL))[-1] == installed(9)
+
+
+@pytest.mark.parametrize("nature", [faults.failing, faults.silent], ids=["failing", "silent"])
+def test_header_that_is_changed_while_it_is_read_is_not_judged(world: Callable[..., DropWorld], nature: Nature) -> None:
+    one, second = world(), drop_of(8, SMALL)
+
+    def change(request: Request, reply: Reply) -> Reply | None:
+        one.disk.answers = faults.honest
+        one.disk.change(second)
+        return nature(request, reply)
+
+    one.disk.answers = change
+    assert one.put(bytes(range(256)) * 2) == [installed(8)]
 
 
 # ---- what may not ----------------------------------------------------------------------------------------------------

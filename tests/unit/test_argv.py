@@ -11,7 +11,7 @@ import pytest
 from nexus.contract.load import load_contract
 from nexus.errors import UsageError
 from nexus.layout import contract_dir, find_root
-from nexus.machine.argv import Channels, Launch, Rng, by_hand_argv, parse_rng, paused_argv, quote
+from nexus.machine.argv import Channels, Launch, Rng, by_hand_argv, has_disk, parse_rng, paused_argv, quote
 from nexus.machine.block import checked_facts, pack
 
 LAYOUT = load_contract(contract_dir(find_root())).table("launch")
@@ -156,3 +156,33 @@ def test_facts_have_long_and_short_names() -> None:
 def test_facts_that_the_kernel_does_not_know_are_refused(facts: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         checked_facts(facts)
+
+
+# ---- the drop disk ---------------------------------------------------------------------------------------------------
+
+WITH_DISK = replace(LAUNCH, devices=("virtio-rng-device", "virtio-blk-device,drive=drop"), disk=b"")
+
+
+def test_disk_is_the_file_of_the_run_whatever_its_name() -> None:
+    argv = words(replace(WITH_DISK, disk_file=Path("/a run,1/drop.img")))
+    node = "driver=raw,node-name=drop,file.driver=file,file.filename=/a run,,1/drop.img,file.locking=off"
+    assert value(argv, "-blockdev") == node
+    assert argv.index("-blockdev") < argv.index("virtio-blk-device,drive=drop")
+
+
+def test_machine_by_hand_has_the_same_disk() -> None:
+    argv = by_hand_argv("qemu", replace(WITH_DISK, disk_file=Path("/r/drop.img")))
+    assert "file.filename=/r/drop.img" in value(argv, "-blockdev")
+    assert "virtio-blk-device,drive=drop" in argv
+
+
+def test_machine_without_a_disk_has_no_block_device() -> None:
+    assert "-blockdev" not in words()
+
+
+@pytest.mark.parametrize(
+    ("device", "is_disk"),
+    [("virtio-blk-device,drive=drop", True), ("virtio-blk-device,drive=dropped", False), ("virtio-rng-device", False)],
+)
+def test_disk_is_known_by_its_node(device: str, is_disk: bool) -> None:
+    assert has_disk([device]) == is_disk

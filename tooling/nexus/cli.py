@@ -28,6 +28,7 @@ VERBS = {
     "inspect": Verb("image", "Verify an image against its manifest and show what is in it."),
     "new-service": Verb("image", "Write a new working service: recipe row, module, test, marker."),
     "run": Verb("machine", "Build what changed, boot the system, show its log."),
+    "install": Verb("install", "Hand an app to a live machine, which judges it."),
     "console": Verb("machine", "Attach to the console of a live machine."),
     "test-os": Verb("machine", "Boot the selftest system and judge its console."),
     "test-kernel": Verb("machine", "Boot the kernel proof image and judge it."),

@@ -33,6 +33,7 @@ class Boot(Protocol):
         phase: str | None = None,
         icount: str | None = None,
         trace_rng: bool = False,
+        disk: bytes | None = None,
         root: Path | None = None,
     ) -> Machine: ...
 
@@ -51,10 +52,11 @@ def boot(request: pytest.FixtureRequest) -> Iterator[Boot]:
         phase: str | None = None,
         icount: str | None = None,
         trace_rng: bool = False,
+        disk: bytes | None = None,
         root: Path | None = None,
     ) -> Machine:
         machine = _start(
-            _target(request.config, root, system), rng, fw_cfg or {}, qemu_args, phase, icount, trace_rng, root
+            _target(request.config, root, system), rng, fw_cfg or {}, qemu_args, phase, icount, trace_rng, disk, root
         )
         machines.append(machine)
         return machine
@@ -97,6 +99,7 @@ def _start(
     phase: str | None,
     icount: str | None,
     trace_rng: bool,
+    disk: bytes | None,
     root: Path | None,
 ) -> Machine:
     from dataclasses import replace
@@ -110,7 +113,7 @@ def _start(
 
     contract = load_contract(contract_dir(root or find_root()))
     source = parse_rng(rng) if isinstance(rng, str) else rng
-    launch = launch_of(target, contract, rng=source, phase=phase, facts=fw_cfg)
+    launch = launch_of(target, contract, rng=source, phase=phase, facts=fw_cfg, disk=disk)
     launch = replace(launch, extra=tuple(qemu_args), icount=icount)
     session = Session(root or find_root(), target.system, launch, trace_rng=trace_rng)
     session.__enter__()

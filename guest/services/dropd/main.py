@@ -50,8 +50,6 @@ class Disk:
             if not kernel.bring_up():
                 self.seen = state
                 self._take(state[1])
-        except Silent:
-            self.start()
         except DeviceError as error:
             self._give_up(error)
         kernel.notify(self.again)
@@ -72,20 +70,21 @@ class Disk:
             if flags & contract.DROP_FLAG_START:
                 _say(contract.LINE_DROP_STARTED, number, contract.LINE_DROP_CHILD + "%08x" % delivery.start(name))
         except Refuse as refusal:
-            _refused(number, refusal.status)
-        except ReadError:
-            _refused(number, contract.STATUS_UNAVAILABLE)
+            self._refuse(number, refusal.status)
+        except (ReadError, Silent):
+            self._refuse(number, contract.STATUS_UNAVAILABLE)
         except DeviceError:
-            _refused(number, contract.STATUS_UNAVAILABLE)
+            self._refuse(number, contract.STATUS_UNAVAILABLE)
             raise
+
+    # A header of a disk that has been changed since then is nobody's: the next look is at the new one.
+    def _refuse(self, number, status):
+        if number != contract.DROP_EMPTY or self.blk.state() == self.seen:
+            _say(contract.LINE_DROP_REFUSED, number, contract.LINE_DROP_STATUS + "%02x" % status)
 
     def _give_up(self, error):
         self.usable = False
         kernel.console(error.args[0])
-
-
-def _refused(number, status):
-    _say(contract.LINE_DROP_REFUSED, number, contract.LINE_DROP_STATUS + "%02x" % status)
 
 
 def _say(what, number, more=""):

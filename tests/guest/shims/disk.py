@@ -78,6 +78,7 @@ class Disk(Device):
         self.generation = 0
         self.claimed: int | None = None  # sectors that it says it has, whatever it has
         self.requests: list[Request] = []
+        self.resets = 0  # by the driver
         self.pending: list[tuple[int, int, Request, Reply]] = []  # time, id
         self.on_config: Callable[[], None] | None = None  # after each half of the size that is read
 
@@ -114,7 +115,9 @@ class Disk(Device):
     def _write_status(self, value: int) -> None:
         super()._write_status(value)
         if value == 0:
+            self.resets += 1
             self.pending.clear()
+            self.done.clear()  # the kernel begins with empty rings
 
     # the fence
 

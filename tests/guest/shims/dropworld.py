@@ -16,7 +16,7 @@ from shims.machine import Machine
 
 CONTRACT = load_contract(contract_dir(find_root()))
 STATUS = CONTRACT.table("status")
-SYSTEM = "/tmp/e-try/rec/trial.toml"
+SYSTEM = "default"
 NAME = b"dev.hello"
 CHILD = 0x1234
 DIES, SILENT = "dies", "silent"  # instead of a status

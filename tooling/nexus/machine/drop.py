@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nexus.bundle.model import Form
 from nexus.contract.load import Contract
 from nexus.errors import UsageError
 from nexus.machine.argv import DISK
@@ -61,9 +62,9 @@ def disk_of(contract: Contract, drop: Drop) -> bytes:
 
 def bundle_id(contract: Contract, data: bytes) -> bytes:
     """What the file calls itself; nobody has checked that."""
-    first, end = contract.number("bundle_at.id"), contract.number("bundle_at.major")
-    name = data[first:end].rstrip(b"\0")
-    if not data.startswith(str(contract.table("bundle")["magic"]).encode()) or not name:
+    form = Form(contract)
+    name = data[form.places["id"]].rstrip(b"\0")
+    if not data.startswith(form.magic) or not name:
         raise UsageError("the file is no bundle", "nexus bundle build makes one")
     return name
 

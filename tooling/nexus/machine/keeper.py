@@ -73,7 +73,7 @@ def keep(request: Request) -> None:
     root = Path(request.root)
     target = prepare(root, request.system, build=False, progress=lambda _text: None)
     launch = launch_of(target, load_contract(contract_dir(root)), rng=parse_rng(request.rng))
-    with Session(root, request.system, launch) as session:
+    with Session(root, target.system, launch) as session:
         _say({"id": session.run.id})
         session.wait(request.lifetime)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus.contract.load import Contract
 from nexus.errors import DeadlineError, MachineError, UsageError
+from nexus.machine.drop import put
 from nexus.machine.judge import delivered, judge
 from nexus.machine.policypages import look_of
 from nexus.machine.session import Session
@@ -79,6 +80,10 @@ class Machine:
 
     def read_phys(self, address: int, size: int) -> bytes:
         return self.session.read_phys(address, size)
+
+    def drop(self, disk: bytes) -> None:
+        """Have this lie on its drop disk from now on."""
+        put(self.session.qmp, self.session.run.disk, disk)
 
     def policy_problem(self) -> str:
         """What is wrong with the policy as it is mapped now; nothing if nothing is, or if the system has none."""

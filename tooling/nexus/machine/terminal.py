@@ -32,10 +32,14 @@ class Outcome(enum.Enum):
 
 
 class View:
-    """Shows a stream until somebody leaves, a text comes, time is up or the stream ends."""
+    """Shows a stream until somebody leaves, a line comes that is waited for, time is up or the stream ends."""
 
     def __init__(
-        self, stream: socket.socket, status: Callable[[str], str], until: str | None = None, out: TextIO = sys.stdout
+        self,
+        stream: socket.socket,
+        status: Callable[[str], str],
+        until: Callable[[str], bool] | None = None,
+        out: TextIO = sys.stdout,
     ) -> None:
         self._stream = stream
         self._status = status
@@ -72,14 +76,14 @@ class View:
                     return Outcome.SEEN
 
     def _take(self, data: bytes) -> bool:
-        """Print the lines that are whole now; whether the awaited text is in one."""
+        """Print the lines that are whole now; whether one is what is waited for."""
         self._partial += data
         *lines, rest = self._partial.split(b"\n")
         self._partial = bytearray(rest[:MAX_LINE_BYTES])
         for line in lines:
             text = escape(bytes(line).removesuffix(b"\r"))
             self._draw(text)
-            if self._until is not None and self._until in text:
+            if self._until is not None and self._until(text):
                 return True
         return False
 

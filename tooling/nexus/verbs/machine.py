@@ -23,8 +23,11 @@ from nexus import errors
 from nexus.contract.load import Contract, load_contract
 from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
+from nexus.verbs.install import lay_down
 
 if TYPE_CHECKING:
+    from nexus.machine.drop import Drop
+    from nexus.machine.follow import Follow
     from nexus.machine.session import Session
     from nexus.machine.trial import Trial
     from nexus.verdict.grammar import Seen
@@ -50,10 +53,20 @@ json_option = click.option(
 @click.option(
     "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="With --detach: the machine as JSON."
 )
+@click.option(
+    "--app",
+    metavar="FILE_OR_FOLDER",
+    type=click.Path(exists=True, path_type=Path),
+    help="Start this app in it (a bundle, an app's folder or .py file) and end with it: 0 if it ended well, else 1.",
+)
 @rng_option
-def run(system: str, detach: bool, until: str | None, timeout: str | None, json_to: str | None, rng: str) -> int:
+def run(
+    system: str, detach: bool, until: str | None, timeout: str | None, json_to: str | None, app: Path | None, rng: str
+) -> int:
     """Build what changed, boot the system and show its log."""
-    from nexus.machine.argv import parse_rng
+    from nexus.machine.argv import has_disk, parse_rng
+    from nexus.machine.drop import disk_of
+    from nexus.machine.follow import Follow
     from nexus.machine.target import launch_of, prepare
 
     begun = time.monotonic()
@@ -61,17 +74,22 @@ def run(system: str, detach: bool, until: str | None, timeout: str | None, json_
     root = find_root()
     seconds = _seconds(timeout, "--timeout")
     source = parse_rng(rng)
+    contract = load_contract(contract_dir(root))
+    drop = _drop(app, root, contract)
     target = prepare(root, system, build=True, progress=_progress)
+    if drop and not has_disk(target.devices):
+        raise errors.UsageError(f"system {system} takes no apps: it has no drop disk", "the default system has one")
     if detach:
-        return _run_detached(root, system, rng, until, seconds, json_to)
+        return _run_detached(root, system, rng, until, seconds, json_to, drop)
     from nexus.machine.session import Session
 
-    contract = load_contract(contract_dir(root))
-    launch = launch_of(target, contract, rng=source)
-    with Session(root, system, launch) as session:
+    launch = launch_of(target, contract, rng=source, disk=disk_of(contract, drop) if drop else None)
+    follow = Follow(contract, drop.number) if drop else None
+    with Session(root, target.system, launch) as session:
         after = f"next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
         bar = _status("Ctrl-] ends it", after, begun, _ready_line(contract))
-        code = _watch(session.console.view(), bar, until, seconds or (UNTIL_SECONDS if until else None))
+        seconds = seconds or (UNTIL_SECONDS if until else None)
+        code = _watch(session.console.view(), bar, until, seconds, follow=follow)
         return _explain(session, root) if code is None else code
 
 
@@ -163,8 +181,24 @@ def test_kernel(json_to: str | None, junit: Path | None, timeout: str | None, no
     return proofreport.exit_code(outcome.failure) if outcome.failure else errors.EXIT_OK
 
 
+def _drop(app: Path | None, root: Path, contract: Contract) -> Drop | None:
+    """The app, built, as it is to be dropped into the machine."""
+    if app is None:
+        return None
+    from nexus.bundle.make import bundle_of
+    from nexus.machine.drop import Drop
+
+    return Drop.of(contract, bundle_of(app, root, contract, _progress), start=True)
+
+
 def _run_detached(
-    root: Path, system: str, rng: str, until: str | None, seconds: float | None, json_to: str | None
+    root: Path,
+    system: str,
+    rng: str,
+    until: str | None,
+    seconds: float | None,
+    json_to: str | None,
+    drop: Drop | None,
 ) -> int:
     from nexus.machine.keeper import Request, launch_detached
 
@@ -174,6 +208,8 @@ def _run_detached(
     say(f"  attach: ./scripts/nexus console --machine {run_id}")
     say(f"  end:    ./scripts/nexus console --machine {run_id} --stop")
     record = registry.pick_machine(root, run_id)
+    if drop is not None:
+        lay_down(root, load_contract(contract_dir(root)), record, drop)
     if json_to is not None:
         _write(json.dumps(asdict(record), indent=2) + "\n", json_to)
     if until is None:
@@ -186,16 +222,28 @@ def _run_detached(
 
 
 def _watch(
-    stream: socket.socket, bar: Callable[[str], str], until: str | None, seconds: float | None, quiet: bool = False
+    stream: socket.socket,
+    bar: Callable[[str], str],
+    until: str | None,
+    seconds: float | None,
+    quiet: bool = False,
+    follow: Follow | None = None,
 ) -> int | None:
-    """Show a console; the exit code, or None when the machine ended by itself."""
+    """Show a console until that text comes or that drop is over; the exit code, or None when the machine ended by itself."""
     from nexus.machine.terminal import Outcome, View
 
+    def ends(line: str) -> bool:
+        if follow is not None:
+            follow.take(line)
+        return (until is not None and until in line) or (follow is not None and follow.over())
+
     with stream:
-        outcome = View(stream, bar, until, sys.stderr if quiet else sys.stdout).show(seconds)
+        outcome = View(stream, bar, ends, sys.stderr if quiet else sys.stdout).show(seconds)
     if outcome is Outcome.LATE:
-        what = f"`{until}` did not come" if until else "the machine was still up"
+        what = f"`{until}` did not come" if until else f"the {'app' if follow else 'machine'} was still up"
         raise errors.DeadlineError(f"{what} after {seconds:g} s")
+    if outcome is Outcome.SEEN and follow is not None:
+        follow.check()
     return None if outcome is Outcome.ENDED else errors.EXIT_OK
 
 
