@@ -27,6 +27,8 @@ VERBS = {
     "build-image": Verb("image", "Build a system's image and manifest."),
     "inspect": Verb("image", "Verify an image against its manifest and show what is in it."),
     "new-service": Verb("image", "Write a new working service: recipe row, module, test, marker."),
+    "new-app": Verb("bundle", "Write a new app to begin with."),
+    "bundle": Verb("bundle", "Build, sign, verify and show bundles: apps as files."),
     "run": Verb("machine", "Build what changed, boot the system, show its log."),
     "install": Verb("install", "Hand an app to a live machine, which judges it."),
     "console": Verb("machine", "Attach to the console of a live machine."),

@@ -102,6 +102,7 @@ def _fields(form: Form) -> dict[str, Field]:
         "publisher": Field(NAME, NAME_EXPECTED, REQUIRED),
         "entry": Field(text_of(r"[a-z][a-z0-9_]{0,31}"), "1 to 32 of a-z, 0-9 and _, a letter first", ENTRY),
         "heap": Field(heap, heap_expected, HEAP),
+        "capabilities": Field(str, "a table [capabilities]", None),  # read by itself; here to be among the known keys
     }
 
 

@@ -14,7 +14,7 @@ from nexus.bundle.model import Bundle, BundleRefused, Form, Frame, Manifest, Req
 
 def frame(form: Form, data: bytes) -> Frame:
     """The parts of a file, none of them longer or shorter than its header says, with the contents that it says."""
-    _check_opening(form, data)
+    check_opening(form, data)
     manifest_end = _number(form, data, "manifest_bytes")
     contents_bytes = _number(form, data, "contents_bytes")
     if contents_bytes > form.contents_max:
@@ -59,7 +59,8 @@ def bundle(form: Form, data: bytes) -> Bundle:
     return Bundle(manifest(form, parts.manifest), parts.signature, parts.contents)
 
 
-def _check_opening(form: Form, data: bytes) -> None:
+def check_opening(form: Form, data: bytes) -> None:
+    """Refuse what has no header of this format."""
     magic = data[form.places["magic"]]
     if magic != form.magic[: len(magic)]:
         raise BundleRefused(form, "magic", f"found {magic!r}, expected {form.magic!r}")

@@ -140,7 +140,7 @@ class Form:
     def _check_name(self, field: str, name: str, pattern: re.Pattern[str]) -> None:
         most = self.width(field)
         if len(name) > most or not pattern.fullmatch(name):
-            raise BundleRefused(self, field, f"found {name!r}, expected 1 to {most} of {pattern.pattern}")
+            raise BundleRefused(self, field, f"found {name!a}, expected 1 to {most} of {pattern.pattern}")
 
     def _check_requests(self, requests: tuple[Request, ...]) -> None:
         self.check_count(len(requests))
@@ -167,5 +167,5 @@ class Form:
     def check_reason(self, reason: str) -> None:
         if not self.is_reason(reason):
             raise BundleRefused(
-                self, "reason", f"found {reason!r}, expected 1 to {self.reason_max} printable characters"
+                self, "reason", f"found {reason!a}, expected 1 to {self.reason_max} printable characters"
             )

@@ -56,7 +56,7 @@ def verify_trusted(form: Form, data: bytes, publishers: Iterable[Publisher]) -> 
     found = decode.manifest(form, parts.manifest)
     if not publisher.owns(found.id):
         expected = " or ".join(publisher.prefixes)
-        raise BundleRefused(form, "prefix", f"found id {found.id!r} of {publisher.name}, expected one in {expected}")
+        raise BundleRefused(form, "prefix", f"found id {found.id!a} of {publisher.name}, expected one in {expected}")
     return Bundle(found, parts.signature, parts.contents)
 
 
@@ -79,6 +79,8 @@ def check_key(form: Form, public_key: bytes) -> None:
 
 
 def _check_signature(form: Form, parts: Frame) -> None:
+    if not any(parts.signature):
+        raise BundleRefused(form, "signature_form", "found none, expected one: nobody has signed it")
     if not is_sound_signature(parts.signature):
         raise BundleRefused(form, "signature_form", "found another spelling of a signature, expected S below L")
     if not verifies(parts.public_key, parts.signature, signed_bytes(form, parts.manifest, parts.digest)):
