@@ -1,5 +1,5 @@
 # The one loop and the one dispatcher of every service. A service hands over a table {op: (handler, request form, facet)};
-# a handler takes the decoded request and returns nothing, bytes, a count (payload already in place), dma(...), grant(...) or LATER,
+# a handler takes the decoded request and returns nothing, bytes, a count (payload already in place), dma(...), grant(...) or later.LATER,
 # or raises Refuse. Order of checks: frame, then facet, then everything else. Never lets one request end the service.
 
 import gc
@@ -11,21 +11,6 @@ import kernel
 from wire import Refuse
 
 PAYLOAD = contract.WIRE_REPLY_HEADER  # where a handler that returns a count has put its payload in kernel.buffer
-
-# Result of a handler: this request is not answered now. The handler has kept later(), with which answer_later is called once, however
-# it goes on: until then it takes up a slot of the service's table, even when its caller has gone.
-LATER = (frame.LATER, 0)
-
-
-# The request that is served, to be answered by answer_later.
-def later():
-    return frame.later()
-
-
-# Answers it, with so many bytes of payload in place. Whether that reached its caller; one who has gone is no error.
-# Overwrites kernel.buffer, as any call does.
-def answer_later(later, status, count):
-    return frame.reply(*later, status, count)
 
 
 # Result of a handler: the kernel appends these bytes of the driver's DMA window to the reply and wipes them.

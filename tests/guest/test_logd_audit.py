@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from shims.asker import Answer, Asker
 from shims.device import Device, healthy
+from shims.disk import Disk
 from shims.machine import Machine
 from shims.store import CONTRACT, FORM, KINDS, ROOT, VERDICTS
 
@@ -27,6 +28,7 @@ def pass_on(handle, op, payload):
     return bytes(client.call(handle, op, bytes(payload), client.deadline(1000000), kernel.handle()))
 server.serve({1: (pass_on, "<IB*", contract.BADGE_FACET_ANY)})
 """
+COUNT = len(load_system("selftest", ROOT, CONTRACT).processes)
 FACETS = CONTRACT.table("facet.logd")
 OPS = CONTRACT.table("op.logd")
 BUNDLE = struct.pack("<BHBB", 3, CONTRACT.number("action.bundle_install"), VERDICTS["allow"], 0) + b"dev.one"
@@ -45,7 +47,7 @@ class Audit:
 
     def __init__(self, kept: int = TABLE, start: bool = True) -> None:
         sources = {"rngd": PASS_ON, "selftest": WAIT}
-        self.machine = Machine(system(kept), CONTRACT, ROOT, Device(healthy()), sources)
+        self.machine = Machine(system(kept), CONTRACT, ROOT, Device(healthy()), sources, devices={"drop": Disk()})
         self.contract = self.machine.contract
         self.names = tuple(process.row.id_name for process in self.machine.processes)
         if start:
@@ -215,11 +217,11 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "the latch": {"kind": KINDS["latch"]},
     "unknown kind": {"kind": 8},
     "no verdict": {"verdict": "none"},
-    "a process that is none": {"subject_ix": 9},
+    "a process that is none": {"subject_ix": COUNT},
     "about nobody": {"subject_ix": 0x7FFF},
     "an app where a service is": {"subject_ix": 0x8000},
     "an app beyond all": {"subject_ix": 0x8000 | 32},
-    "an asker that is none": {"via_ix": 9},
+    "an asker that is none": {"via_ix": COUNT},
     "an asker that is no app": {"via_ix": 0x8000 | 0x7FFF},
     "a target with a hole": {"target": b"a\0b".ljust(32, b"\0")},
     "a target with an end": {"target": bytes(31) + b"a"},

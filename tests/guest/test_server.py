@@ -266,14 +266,14 @@ def test_server_can_grant_only_what_it_may(machine: Make, contract: SimpleNamesp
 PARKING = """
 parked = []
 def wait(word):
-    parked.append(server.later())
-    return server.LATER
+    parked.append(later.keep())
+    return later.LATER
 def release(place, status, word):
     word = bytes(word)
     kernel.buffer[server.PAYLOAD:server.PAYLOAD + len(word)] = word
-    return bytes((server.answer_later(parked[place], status, len(word)),))
+    return bytes((later.answer(parked[place], status, len(word)),))
 def give_up(word):
-    parked.append(server.later())
+    parked.append(later.keep())
     1 // 0
 def on_bits(bits):
     until = kernel.time() + 50_000
@@ -301,7 +301,7 @@ APPS = ("one", "two")
 def parked(make: Make, contract: SimpleNamespace, ticks: int = 1_000_000_000, op: int = 2) -> Asker:
     """The selftest, played by the test, and logd that has put off what two apps asked it."""
     code = {name: WAITING.format(ticks=ticks, op=op) for name in APPS}
-    text = "import kernel, caps, contract, frame, server\n" + PARKING
+    text = "import kernel, caps, contract, frame, later, server\n" + PARKING
     made = make(sources={"logd": text, "selftest": WAIT}, apps=code)
     made.start("logd")
     made.run()

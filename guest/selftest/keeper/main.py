@@ -8,6 +8,7 @@ import contract
 import crypto
 import frame
 import kernel
+import later
 import micropython
 import server
 from wire import Refuse
@@ -128,8 +129,8 @@ _parked = {}
 
 
 def on_park(words):
-    _parked[bytes(words)] = server.later()
-    return server.LATER
+    _parked[bytes(words)] = later.keep()
+    return later.LATER
 
 
 # Another caller's answer, while this one is served.
@@ -138,7 +139,7 @@ def on_release(words):
     if words not in _parked:
         raise Refuse(contract.STATUS_NOT_FOUND)
     kernel.buffer[server.PAYLOAD : server.PAYLOAD + len(words)] = words
-    delivered = server.answer_later(_parked[words], contract.STATUS_OK, len(words))
+    delivered = later.answer(_parked[words], contract.STATUS_OK, len(words))
     return struct.pack(contract.REPLY_KEEPER_RELEASE, delivered)
 
 

@@ -10,6 +10,7 @@ import apps
 import contract
 import gate
 import kernel
+import later
 import log
 import server
 from children import Child, Children
@@ -67,10 +68,10 @@ def on_wait(number):
     if child.end is not None:
         _children.forget(child)
         return _result(child)
-    given_up, child.waiter = child.waiter, server.later()
+    given_up, child.waiter = child.waiter, later.keep()
     if given_up is not None:
-        server.answer_later(given_up, contract.STATUS_UNAVAILABLE, 0)
-    return server.LATER
+        later.answer(given_up, contract.STATUS_UNAVAILABLE, 0)
+    return later.LATER
 
 
 # No other start follows, whatever was asked for. One that is over stays so.
@@ -135,7 +136,7 @@ def _over(child, end):
     if child.waiter is not None:
         result = _result(child)
         kernel.buffer[server.PAYLOAD : server.PAYLOAD + len(result)] = result
-        if server.answer_later(child.waiter, contract.STATUS_OK, len(result)):
+        if later.answer(child.waiter, contract.STATUS_OK, len(result)):
             _children.forget(child)
         child.waiter = None
     _children.sweep()

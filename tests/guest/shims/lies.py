@@ -98,7 +98,7 @@ LOSES = """
 _taken = [0]
 def _lossy(draft):
     _taken[0] += 1
-    if _taken[0] % 5 or draft[contract.AUDIT_AT_ACTION] != contract.ACTION_ROUTE:
+    if _taken[0] % 4 or draft[contract.AUDIT_AT_ACTION] != contract.ACTION_ROUTE:
         _real[0](draft)
 """
 GIVEN = """    import gate
