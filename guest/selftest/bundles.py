@@ -35,6 +35,8 @@ def prove_install():
     check(bundling.listed(DRAW) is None, "a bundle that was verified only")
     check(bundling.status(INSTALL, DRAW) == _OK, "a bundle that may be installed")
     _check_listed(DRAW, older, 1 << contract.ACTION_ROUTE)
+    asked = [one.action for one in trail.since(trail.own, first) if one.kind == contract.AUDIT_KIND_DECISION]
+    check(contract.ACTION_BUNDLE_INSTALL in asked, "what policyd was asked")
     _check_recorded(first, INSTALL, contract.ACTION_BUNDLE_INSTALL, DRAW)
     bundling.install(DRAW, newer)
     _check_listed(DRAW, newer, 1 << contract.ACTION_ROUTE | 1 << contract.ACTION_RNG_ENTROPY)

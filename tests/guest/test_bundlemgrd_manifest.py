@@ -21,7 +21,6 @@ from shims.bundles import (
     MANIFEST_END,
     OTHER,
     PAGE,
-    PARTS,
     PUBLISHERS,
     REASONS,
     REVOKED,

@@ -16,15 +16,20 @@ from shims.lies import (
     LOSES_ONE,
     NOT_MERGED,
     OF_SIGN,
+    PEERS,
     Lie,
     about_the_peer,
     at,
+    bundlemgrd,
     changed,
+    execd,
     init,
     keystored,
     logd,
     peer,
     policyd,
+    policyd_masks,
+    unchecked,
     when,
     written,
 )
@@ -267,6 +272,208 @@ LIES = {
     "logd writes another asker": changed(at("VIA_IX", "^= 1"), "audit_deny", "asker of a record", OF_SIGN),
     "logd writes another asker's id": changed(at("VIA", "^= 1"), "audit_deny", "asker's id in a record", OF_SIGN),
     "logd writes another rule": changed(at("RULE", "= 0"), "policy_delegation", "an allow without a rule"),
+    # bundlemgrd
+    "bundlemgrd serves the peer": bundlemgrd(
+        "    gate.require(action, name if is_id else _UNKNOWN)\n",
+        f"    if not ({PEERS}):\n        gate.require(action, name if is_id else _UNKNOWN)\n",
+        "bundle_denied",
+        "bundlemgrd did it for the peer",
+    ),
+    "bundlemgrd refuses the peer by itself": bundlemgrd(
+        "    gate.require(action, name if is_id else _UNKNOWN)\n",
+        f"    if {PEERS}:\n        raise Refuse(contract.STATUS_DENIED)\n"
+        "    gate.require(action, name if is_id else _UNKNOWN)\n",
+        "bundle_denied",
+        "decisions 0+1",
+    ),
+    "bundlemgrd shows the peer what there is": bundlemgrd(
+        "    gate.require(contract.ACTION_BUNDLE_LIST)\n",
+        f"    if not ({PEERS}):\n        gate.require(contract.ACTION_BUNDLE_LIST)\n",
+        "bundle_denied",
+        "bundlemgrd did it for the peer",
+    ),
+    "bundlemgrd lets the peer add to a bundle": bundlemgrd(
+        "    if session is None or session.owner != _asker():\n",
+        "    if session is None:\n",
+        "bundle_denied",
+        "bundlemgrd did it for the peer",
+    ),
+    "bundlemgrd asks about another action": bundlemgrd(
+        "    bundle = _judged(contract.ACTION_BUNDLE_INSTALL, _allowed(contract.ACTION_BUNDLE_INSTALL, name))\n",
+        "    bundle = _judged(contract.ACTION_BUNDLE_INSTALL, _allowed(contract.ACTION_BUNDLE_VERIFY, name))\n",
+        "bundle_install",
+        "what policyd was asked",
+    ),
+    "bundlemgrd installs what it was to verify": bundlemgrd(
+        "    _judged(contract.ACTION_BUNDLE_VERIFY, _allowed(contract.ACTION_BUNDLE_VERIFY, name))\n",
+        "    _keeper.install(_judged(contract.ACTION_BUNDLE_VERIFY, _allowed(contract.ACTION_BUNDLE_VERIFY, name)))\n",
+        "bundle_install",
+        "a bundle that was verified only",
+    ),
+    "bundlemgrd lists another publisher": bundlemgrd(
+        "bundle.publisher, bundle.actions,", "bundle.publisher ^ 1, bundle.actions,", "bundle_install", "what is listed"
+    ),
+    "bundlemgrd lists more actions": bundlemgrd(
+        "bundle.publisher, bundle.actions,",
+        "bundle.publisher, bundle.actions | 64,",
+        "bundle_install",
+        "what is listed",
+    ),
+    "bundlemgrd takes the same version again": bundlemgrd(
+        "new.version <= old.version:",
+        "new.version < old.version:",
+        "bundle_install",
+        "a version that is not newer",
+        "shelf",
+    ),
+    "bundlemgrd takes an older version": bundlemgrd(
+        "new.version <= old.version:",
+        "new.version == old.version:",
+        "bundle_install",
+        "a version that is not newer",
+        "shelf",
+    ),
+    "bundlemgrd keeps what was uninstalled": bundlemgrd(
+        "    if not _keeper.uninstall(bundle):\n", "    if False:\n", "bundle_install", "a bundle that was uninstalled"
+    ),
+    "bundlemgrd leaves what an app had stored": bundlemgrd(
+        "    payload = struct.pack(contract.REQUEST_KEYSTORED_PURGE, service_id, publisher)\n",
+        "    return True\n",
+        "bundle_install",
+        "an app that finds what was uninstalled",
+    ),
+    "bundlemgrd writes down another reason": bundlemgrd(
+        "    payload = struct.pack(contract.REQUEST_LOGD_BUNDLE[:-1], op, action, verdict, reason) + name\n",
+        "    payload = struct.pack(contract.REQUEST_LOGD_BUNDLE[:-1], op, action, verdict, reason and 11) + name\n",
+        "bundle_install",
+        "verdict and reason in a record",
+    ),
+    "bundlemgrd tells the reason": bundlemgrd(
+        "    _settle(action, reason, name)\n    return bundle\n",
+        "    _settle(action, reason, name, 1 + reason % 2)\n    return bundle\n",
+        "bundle_signature",
+        "a bundle that is none was taken",
+    ),
+    "bundlemgrd does not look at the signature": unchecked(
+        "    if not crypto.verify(_key(region), _TAG + bytes(region[:start]) + digest(region), signature):\n",
+        "    if False:\n",
+    ),
+    "bundlemgrd does not look at the contents": unchecked(
+        "    if crypto.sha256(contents(region)) != digest(region):\n", "    if False:\n"
+    ),
+    "bundlemgrd takes the revoked": bundlemgrd(
+        "contract.BUNDLE_REFUSAL_REVOKED if revoked else 0",
+        "0",
+        "bundle_signature",
+        "verdict and reason in a record",
+        "manifest",
+    ),
+    # execd
+    "execd serves the peer": execd(
+        "    gate.require_exec(bundle)\n",
+        f"    import caps\n    if not ({PEERS}):\n        gate.require_exec(bundle)\n",
+        "exec_denied",
+        "execd did it for the peer",
+    ),
+    "execd refuses the peer by itself": execd(
+        "    gate.require_exec(bundle)\n",
+        f"    import caps\n    if {PEERS}:\n        raise Refuse(contract.STATUS_DENIED)\n    gate.require_exec(bundle)\n",
+        "exec_denied",
+        "decisions 0+0",
+    ),
+    "execd asks nobody about children": execd(
+        "    gate.require_exec(_NO_TARGET if child is None else child.bundle)\n",
+        "",
+        "exec_denied",
+        "decisions 0+",
+    ),
+    "execd serves whoever it asks for": execd(
+        "    bundle = bytes(bundle)\n    _require(bundle)\n    if restarts",
+        "    bundle = bytes(bundle)\n    if kernel.subject() < 0:\n        _require(bundle)\n    if restarts",
+        "exec_spoof",
+        "execd did it for the peer",
+    ),
+    "execd tells which children there are": execd(
+        "    gate.require_exec(_NO_TARGET if child is None else child.bundle)\n    if child is None:\n"
+        "        raise Refuse(contract.STATUS_DENIED)\n",
+        "    gate.require_exec(b'selftest.stay' if child is None else child.bundle)\n    if child is None:\n"
+        "        raise Refuse(contract.STATUS_NOT_FOUND)\n",
+        "exec_spoof",
+        "status of a refusal",
+    ),
+    "execd starts what is not asked for": execd(
+        "        handle = _spawn(region)\n",
+        "        handle = _spawn(region)\n        child.service_id ^= 1\n",
+        "bundle_install",
+        "refused status=05",
+        "apps",
+    ),
+    "execd says that it has another number": execd(
+        "_children.add(child), child.service_id)",
+        "_children.add(child) + 1, child.service_id)",
+        "bundle_install",
+        "refused status=01",
+    ),
+    "execd says that it has another name": execd(
+        "_children.add(child), child.service_id)",
+        "_children.add(child), child.service_id ^ 1)",
+        "exec_started",
+        "service id of a child",
+    ),
+    "execd does not wait": execd(
+        "    if child.end is not None:\n        _children.forget(child)\n",
+        "    if child.end is None:\n        child.end = (1, 0, 0)\n    if child.end is not None:\n"
+        "        _children.forget(child)\n",
+        "bundle_install",
+        "an app that finds nothing",
+    ),
+    "execd tells an end twice": execd(
+        "        if server.answer_later(child.waiter, contract.STATUS_OK, len(result)):\n"
+        "            _children.forget(child)\n",
+        "        server.answer_later(child.waiter, contract.STATUS_OK, len(result))\n",
+        "child_exit",
+        "an end that is told twice",
+    ),
+    "execd does not start it again": execd(
+        "    if end[0] in _NO_FAULT or not _again(child):\n",
+        "    if True:\n",
+        "crash_report",
+        "what a crash is told as",
+    ),
+    "execd starts it again after an exit": execd(
+        "    if end[0] in _NO_FAULT or not _again(child):\n",
+        "    if not _again(child):\n",
+        "child_exit",
+        "end of an app that exits",
+    ),
+    "execd writes nothing down": execd(
+        "    log.append(level, line", "    len(line", "crash_report", "reports of a crash"
+    ),
+    "execd takes any number of restarts": execd(
+        "    if restarts > contract.LIMIT_APP_RESTARTS:\n", "    if False:\n", "crash_report", "more restarts"
+    ),
+    "execd keeps the memory of the dead": execd(
+        "    kernel.supervise(child.handle, contract.SUP_FREE)\n    child.handle = 0\n",
+        "    child.handle = 0\n",
+        "bundle_install",
+        "refused status=07",
+        "apps",
+    ),
+    "execd keeps the region": execd(
+        "    finally:\n        kernel.drop(region)\n",
+        "    finally:\n        pass\n",
+        "bundle_install",
+        "a bundle that may be installed",
+        "apps",
+    ),
+    # policyd, about apps
+    "policyd forgets the mask of apps": policyd_masks("_SERVICE_MASK", "entropy for draw-unasked"),
+    "policyd gives apps all that their mask says": policyd(
+        "said > 0 or (kernel.subject_kind() == contract.KIND_APP and action == contract.ACTION_RNG_ENTROPY"
+        " and kernel.subject_mask() >> action & 1 == 1)",
+        "exec_started",
+        "entropy for greedy",
+    ),
     # the peer, whose word alone is to prove nothing
     "the peer does not ask": peer("ASK", 'lambda *_: b"\\0\\0\\1"', "rng_denied", "decisions 0+0"),
     "the peer asks twice": peer(
@@ -284,7 +491,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_lie_fails_the_proof_that_is_there_for_it(machine: Make, lie: Lie) -> None:
-    m = machine(sources={lie.service: lie.source()})
+    m = machine(**lie.told())
     m.boot()
     last = m.said("SELFTEST")[-1]
     proof = getattr(m.contract, f"MARK_{lie.proof.upper()}").removesuffix(" ok")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nexus import layout
 
@@ -21,16 +22,29 @@ class Lie:
     new: str
     proof: str  # name of the marker
     words: str
+    module: str = "main"
 
     def source(self) -> str:
-        path = PEER if self.service == "selftest-peer" else SERVICES / self.service / "main.py"
+        path = PEER if self.service == "selftest-peer" else SERVICES / self.service / f"{self.module}.py"
         text = path.read_text(encoding="utf-8")
         assert text.count(self.old) == 1, f"{path}: `{self.old}` is there {text.count(self.old)} times"
         return text.replace(self.old, self.new)
 
+    def told(self) -> dict[str, Any]:
+        """As Machine takes it."""
+        if self.module == "main":
+            return {"sources": {self.service: self.source()}}
+        return {"modules": {self.service: {self.module: self.source()}}}
+
 
 def policyd(said: str, proof: str, words: str) -> Lie:
     return Lie("policyd", "    allowed = said > 0\n", f"    allowed = {said}\n", proof, words)
+
+
+def policyd_masks(mask: str, words: str) -> Lie:
+    """policyd that takes another mask for that of the app on whose behalf it is asked."""
+    old = "    mask = _SERVICE_MASK if kind == contract.KIND_SERVICE else kernel.subject_mask() & _APP_MASK\n"
+    return Lie("policyd", old, f"    mask = {mask}\n", "exec_started", words)
 
 
 def when(action: str, verdict: str) -> str:
@@ -123,6 +137,22 @@ def init(
     """init with routes of its own making."""
     given = GIVEN.format(gate=gate, unknown=unknown, rights=rights, badge=badge)
     return Lie("init", "    return routes.give(bytes(name), _system.gone)\n", given, proof, words)
+
+
+PEERS = 'kernel.kind() == contract.KIND_SERVICE and caps.SUBJECTS[kernel.sender()] == "selftest-peer"'
+
+
+def bundlemgrd(old: str, new: str, proof: str, words: str, module: str = "main") -> Lie:
+    return Lie("bundlemgrd", old, new, proof, words, module)
+
+
+def unchecked(old: str, new: str = "") -> Lie:
+    """bundlemgrd that looks over one thing that is wrong with a bundle."""
+    return bundlemgrd(old, new, "bundle_signature", "a bundle that is none was taken", "manifest")
+
+
+def execd(old: str, new: str, proof: str, words: str, module: str = "main") -> Lie:
+    return Lie("execd", old, new, proof, words, module)
 
 
 def peer(op: str, handler: str, proof: str, words: str) -> Lie:
