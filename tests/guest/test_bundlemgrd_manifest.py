@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shims import micropython
-from shims.bundles import (
+from nxb import (
     CONTENTS,
     CONTENTS_FROM,
     CONTRACT,
@@ -35,6 +34,7 @@ from shims.bundles import (
     with_signature,
     wrong,
 )
+from shims import micropython
 from shims.crypto import Crypto
 from shims.loader import Loader
 from shims.store import ROOT

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from nxb import ACTION, CONTRACT, GOOD, OP, REASON, STATUS
 from shims.asker import Answer, Asker
-from shims.bundles import ACTION, AUDIT, CONTRACT, GOOD, OP, REASON, STATUS, Keeping
+from shims.bundles import AUDIT, Keeping
 from shims.machine import Machine
 
 from nexus.audit.record import Record

@@ -192,12 +192,7 @@ def _rows(region):
 
 
 def _is_reason(text):
-    if not 1 <= len(text) <= contract.BUNDLE_REASON_BYTES:
-        return False
-    for octet in text:
-        if not 0x20 <= octet < 0x7F:
-            return False
-    return True
+    return 1 <= len(text) <= contract.BUNDLE_REASON_BYTES and all(0x20 <= octet < 0x7F for octet in text)
 
 
 # As it stands there but for the zeros that fill it up.
@@ -206,10 +201,7 @@ def _text(region, start, end):
 
 
 def _consists(text, of):
-    for octet in text:
-        if octet not in of:
-            return False
-    return True
+    return all(octet in of for octet in text)
 
 
 def _u16(region, at):

@@ -80,10 +80,7 @@ class Shelf:
         for at in range(0, len(self.services), 8):
             if struct.unpack_from("<Q", self.services, at)[0] == new.service_id:
                 return True
-        for bundle in self.bundles:
-            if bundle.service_id == new.service_id and bundle.name != new.name:
-                return True
-        return False
+        return any(bundle.service_id == new.service_id and bundle.name != new.name for bundle in self.bundles)
 
     # An app that was uninstalled and still runs keeps its name, since what it stores goes with it.
     def _has_room(self, new):
