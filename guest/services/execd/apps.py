@@ -61,7 +61,7 @@ def ticks(child):
 
 # The sealed region of a bundle, to be dropped once the app is made.
 def _open(bundle):
-    until = client.deadline(contract.EDGE_DEADLINE_BUNDLEMGRD_ALL)
+    until = client.deadline(contract.EDGE_DEADLINE_BUNDLEMGRD_EXECD)
     count = frame.call(caps.BUNDLEMGRD, contract.OP_BUNDLEMGRD_OPEN, bundle, until, 0, 1)
     if count < 0:
         status = wire.failure(count).status

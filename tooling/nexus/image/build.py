@@ -57,6 +57,8 @@ def up_to_date(name: str, root: Path) -> Manifest | None:
         found = manifest.load_manifest(path)
     except NexusError:
         return None  # of another version of nexus
+    if not manifest.is_of(found, layout.recipe_path(root, name), root):
+        return None  # of another recipe with the same last name
     same = manifest.file_entry(image.name, image) == found.image and not manifest.is_stale(found, root)
     return found if same and toolchain.compiler_version() == found.compiler else None
 

@@ -217,6 +217,11 @@ def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
     return sorted(name for name in now.keys() | manifest.inputs.keys() if now.get(name) != manifest.inputs.get(name))
 
 
+def is_of(manifest: Manifest, recipe: Path, root: Path) -> bool:
+    """Whether it was built from that recipe; another one of the same last name gives an image in the same place."""
+    return _shown(recipe, root) in manifest.inputs
+
+
 def is_stale(manifest: Manifest, root: Path) -> bool:
     """Whether a build would give another image."""
     return bool(changed_inputs(manifest, root))

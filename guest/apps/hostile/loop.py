@@ -1,0 +1,4 @@
+# Never does anything, never ends, never asks for anything.
+
+while True:
+    pass
