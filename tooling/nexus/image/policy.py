@@ -77,7 +77,9 @@ def grants_module(policy: ImagePolicy | None) -> str:
 
 
 def _packed(grant: Grant) -> bytes:
-    return struct.pack(GRANT_ROW, grant.holder, grant.service_id, grant.action, grant.rule, grant.target.encode("ascii"))
+    return struct.pack(
+        GRANT_ROW, grant.holder, grant.service_id, grant.action, grant.rule, grant.target.encode("ascii")
+    )
 
 
 def _grant(one: Granted, evaluator: Evaluator) -> Grant:

@@ -21,7 +21,10 @@ KEY = re.compile(r"\s*([A-Za-z0-9_.\-\"']+)\s*=(.*)$")
 NOT_STRUCTURE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
 TOP_KEYS = ("base", "memory", "flags", "gates", "app", "app_routes", "trust", "process", "devices")
 
-INSTEAD = {"service": "native", "native": "service"}  # what an overlay gives a row to run takes the place of what it ran
+INSTEAD = {
+    "service": "native",
+    "native": "service",
+}  # what an overlay gives a row to run takes the place of what it ran
 
 
 @dataclass(frozen=True)
