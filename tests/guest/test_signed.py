@@ -56,7 +56,7 @@ class Subject(ctypes.Structure):
 def by_vault(vault: ctypes.CDLL, asking: Signed) -> bytes:
     number = next(number for number, name in PURPOSES.items() if name == asking.purpose)
     purpose = ctypes.c_void_p(vault.signed_purpose(ctypes.c_uint16(number)))
-    assert purpose, f"vault knows no purpose {asking.purpose}"
+    assert purpose.value, f"vault knows no purpose {asking.purpose}"
     subject, room = Subject(asking.subject, asking.kind), ctypes.create_string_buffer(1024)
     count = ctypes.c_size_t(len(asking.message))
     mode = ctypes.c_uint8(asking.mode)
