@@ -30,10 +30,10 @@ def blocks() -> list[str]:
     return BLOCK.findall(PAGE.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the sources, with interpreters that are compiled already; its script does all but set-up. Ends what still runs."""
-    folder = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, with interpreters that are compiled already; its script does all but set-up."""
+    folder = tmp_path_factory.mktemp("apps") / "clone"
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sources.lock", folder)
@@ -45,8 +45,14 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m nexus "$@"\n', encoding="utf-8")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    yield folder
-    sh(folder, "./scripts/nexus console --stop")
+    return folder
+
+
+@pytest.fixture
+def clone(copy: Path) -> Iterator[Path]:
+    """That copy; a machine that a test has left running ends with it."""
+    yield copy
+    sh(copy, "./scripts/nexus console --stop")
 
 
 def sh(clone: Path, script: str) -> subprocess.CompletedProcess[str]:
