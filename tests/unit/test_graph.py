@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nexus.contract.load import Contract
 from nexus.recipe.graph import READY, Deadlines, find_cycle, ranks, reaches
-from nexus.recipe.model import Edge
+from nexus.recipe.model import APPS, Edge
 
 NAMES = tuple("abcdefg")
 EDGES = st.lists(
@@ -18,15 +18,20 @@ EDGES = st.lists(
     .map(lambda p: Edge(*p)),
     max_size=12,
 )
+APP_SLOTS = 3
 SECOND = 10_000_000
 
 
-def timed(services: dict[str, dict[str, int]], deadlines: dict[str, dict[str, int]]) -> Contract:
-    """A contract with these operations (seconds each) and deadlines."""
+def timed(
+    services: dict[str, dict[str, int]], deadlines: dict[str, dict[str, int]], impatient: dict[str, str] | None = None
+) -> Contract:
+    """A contract with these operations (seconds each) and deadlines; `impatient` is a caller by server."""
     return Contract(
         {
             "wire.toml": {"op": {name: dict.fromkeys(times, 1) for name, times in services.items()}},
             "limits.toml": {
+                "limit": {"app_slots": APP_SLOTS},
+                "edge_impatient": {server: {caller: 1} for server, caller in (impatient or {}).items()},
                 "service_time": {
                     name: {op: time * SECOND for op, time in times.items()} for name, times in services.items()
                 },
@@ -96,6 +101,45 @@ def test_ready_is_timed_for_init_but_ahead_of_nobody() -> None:
     sums = Deadlines(contract, edges)
     assert (sums.need(edges[0]), sums.deadline(edges[0])) == (31 * SECOND, 40 * SECOND)
     assert sums.need(edges[1]) == SECOND
+
+
+def test_ready_of_somebody_impatient_has_to_cover_its_own_time_alone() -> None:
+    contract = timed({"s": {"work": 1}, "all": {"ready": 30}}, {"s": {"all": 5}, "all": {"ready": 40}}, {"all": READY})
+    edges = [Edge("init", "s", READY), Edge("a", "s"), Edge("b", "s")]
+    assert Deadlines(contract, edges).need(edges[0]) == 30 * SECOND
+
+
+def test_apps_are_as_many_callers_as_can_run() -> None:
+    contract = timed({"s": {"quick": 1, "slow": 5}}, {"s": {"all": 99}})
+    apps = [Edge(APPS, "s", "quick"), Edge(APPS, "s", "slow")]
+    edges = [Edge("a", "s", "quick"), *apps]
+    sums = Deadlines(contract, edges)
+    assert sums.need(edges[0]) == (1 + APP_SLOTS * 5) * SECOND
+    assert sums.need(apps[0]) == (1 + (APP_SLOTS - 1) * 5 + 1) * SECOND, "the others may ask for what takes longest"
+    assert sums.need(apps[1]) == (5 + (APP_SLOTS - 1) * 5 + 1) * SECOND
+
+
+def test_apps_rank_below_whomever_they_call_and_are_called_by_nobody() -> None:
+    edges = [Edge(APPS, "b"), Edge("a", "b")]
+    assert ranks("ab", edges) == {"a": 1, "b": 2}
+    assert ranks("b", edges[:1]) == {"b": 1}
+    assert find_cycle("ab", edges) == []
+
+
+def test_impatient_caller_waits_as_long_as_it_says_and_its_server_no_longer() -> None:
+    """Five callers of `s`, which asks `t`, before which seven others may stand."""
+    t_callers = [Edge(name, "t") for name in NAMES]
+    edges = [Edge("x", "s"), Edge("y", "s"), Edge("s", "t"), *t_callers]
+    times: tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]] = (
+        {"s": {"work": 1}, "t": {"work": 10}},
+        {"s": {"all": 99}, "t": {"all": 99, "s": 15}},
+    )
+    patient, impatient = Deadlines(timed(*times), edges), Deadlines(timed(*times, {"t": "s"}), edges)
+    assert patient.need(edges[2]) == 80 * SECOND
+    assert patient.need(edges[0]) == 2 * (1 + 80) * SECOND
+    assert impatient.need(edges[2]) == 10 * SECOND, "its own request has to fit"
+    assert impatient.need(edges[0]) == 2 * (1 + 15) * SECOND
+    assert impatient.need(t_callers[0]) == 80 * SECOND, "others find it in the queue all the same"
 
 
 def test_time_that_is_not_stated_is_named() -> None:

@@ -20,6 +20,7 @@ from nexus.contract.load import Contract
 from nexus.errors import BuildError, RecipeError
 from nexus.image import caps, manifest
 from nexus.image.build import build_image
+from nexus.image.contents import known_keys
 from nexus.image.inspect import Finding, forbidden_symbols, inspect_image
 from nexus.image.policy import grants_module, policy_of
 from nexus.policy.evaluate import compile_policy, load_evaluator, refused_grants, route_name
@@ -249,7 +250,9 @@ def readers_of(found: manifest.Manifest) -> list[str]:
 
 def inspect(built: SimpleNamespace, contract: Contract, found: manifest.Manifest) -> list[Finding]:
     names = forbidden_symbols(built.root)
-    return inspect_image(built.image, found, contract, built.root / "build", names)
+    return inspect_image(
+        built.image, found, contract, built.root / "build", names, known_keys(layout.find_root(), contract)
+    )
 
 
 def test_image_holds_the_compiled_table_at_the_start_of_a_page(built: SimpleNamespace, contract: Contract) -> None:

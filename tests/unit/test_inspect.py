@@ -15,12 +15,15 @@ from nexus import layout
 from nexus.cli import main
 from nexus.contract.load import Contract
 from nexus.image.build import build_image
+from nexus.image.contents import known_keys
 from nexus.image.decode import read_table
 from nexus.image.inspect import Finding, forbidden_symbols, inspect_image, is_forbidden
-from nexus.image.manifest import Manifest, to_json
+from nexus.image.manifest import BundleRow, Manifest, to_json
 
-FILE, AREAS, PARTS, TABLE, PAGES, CONTRACT, POLICY, PROGRAMS, RUNTIME, TESTS = range(10)
+FILE, AREAS, PARTS, TABLE, PAGES, CONTRACT, POLICY, PROGRAMS, RUNTIME, TRUST, BUNDLES, TESTS = range(12)
 LOGD = "logd"
+SELFTEST = "5eed762cfb6bc8e8a691de093f12237b4c363d362b05405094525e8a2c11a3ad"
+BUNDLE = BundleRow("bundlemgrd", "guest/apps/hello", "dev.hello", "1.0.0", "dev", None, 5000, "0" * 64)
 
 
 class Image:
@@ -35,7 +38,9 @@ class Image:
         self, manifest: Manifest | None = None, path: Path | None = None, forbidden: frozenset[str] | None = None
     ) -> list[Finding]:
         names = forbidden_symbols(self.clone) if forbidden is None else forbidden
-        return inspect_image(path or self.path, manifest or self.manifest, self.contract, self.clone / "build", names)
+        keys = known_keys(self.clone, self.contract)
+        build = self.clone / "build"
+        return inspect_image(path or self.path, manifest or self.manifest, self.contract, build, names, keys)
 
     def changed(self, offset_of: bytes, by: bytes, folder: Path) -> Path:
         """A copy of the image with these bytes, which occur once, replaced."""
@@ -105,6 +110,14 @@ def caps(manifest: Manifest, **changes: Any) -> Manifest:
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], sha256="0" * 64)])),
         (PROGRAMS, lambda m: replace(m, programs=[replace(m.programs[0], name="runtime/none.elf")])),
         (PROGRAMS, lambda m: replace(m, parts=[replace(part, sha256="0" * 64) for part in m.parts])),
+        (TRUST, lambda m: replace(m, trust=[])),
+        (TRUST, lambda m: replace(m, trust=[replace(m.trust[0], public_key="0" * 64)])),
+        (TRUST, lambda m: replace(m, trust=[*m.trust, replace(m.trust[0], name="selftest", public_key=SELFTEST)])),
+        (BUNDLES, lambda m: replace(m, bundles=[BUNDLE])),
+        (TESTS, lambda m: replace(m, trust=[*m.trust, replace(m.trust[0], name="selftest")])),
+        (TESTS, lambda m: replace(m, trust=[*m.trust, replace(m.trust[0], name="test-other")])),
+        (TESTS, lambda m: replace(m, bundles=[replace(BUNDLE, source="guest/apps/selftest/crash")])),
+        (TESTS, lambda m: replace(m, bundles=[replace(BUNDLE, refused="bundle: revoked: found the key of somebody")])),
         (TESTS, lambda m: process(m, LOGD, source="firmware/test/attacker")),
         (TESTS, lambda m: process(m, LOGD, source="guest/selftest/peer")),
         (TESTS, lambda m: replace(m, flags=["counters"])),
@@ -199,4 +212,4 @@ def test_command_fails_for_another_image(command: Image, tmp_path: Path, capsys:
     captured = capsys.readouterr()
     rank = next(row.rank for row in command.manifest.processes if row.name == LOGD)
     assert f"logd: rank: found {rank}, expected 1" in captured.out
-    assert "1 of 10 checks failed" in captured.err
+    assert "1 of 12 checks failed" in captured.err

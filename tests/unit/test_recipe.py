@@ -82,7 +82,19 @@ def test_dense_index_is_the_place_in_the_recipe_and_overlays_append(selftest: Sy
 
 
 def test_ranks_follow_the_design(selftest: System) -> None:
-    order = ["selftest", "selftest-peer", "init", "keystored", "vault", "rngd", "policyd", "logd"]
+    order = [
+        "selftest",
+        "selftest-peer",
+        "init",
+        "dropd",
+        "execd",
+        "bundlemgrd",
+        "keystored",
+        "vault",
+        "rngd",
+        "policyd",
+        "logd",
+    ]
     found = [selftest.process(name).rank for name in order]
     assert found == sorted(set(found))
 
@@ -112,11 +124,32 @@ def test_badge_is_facet_and_holder(selftest: System, contract: Contract) -> None
     assert ready.badge == contract.number("badge.facet_ready") << shift | selftest.root.index
 
 
+def test_first_capability_of_apps_names_no_holder(selftest: System, contract: Contract) -> None:
+    """It is made before the app is; the kernel states who sends."""
+    execd = selftest.process("execd")
+    cap = execd.capabilities[-1]
+    assert cap.name == "APPS_INIT"
+    assert execd.capabilities[-2].name == "SPAWN"
+    assert selftest.endpoints[cap.object] == selftest.root.index
+    assert cap.badge == contract.number("badge.any_app") | contract.number("badge.facet_any") << 32
+    assert cap.badge & 0xFFFFFFFF >= contract.number("limit.processes") + contract.number("limit.app_slots")
+
+
+def test_root_can_route_to_what_only_apps_ask_for(root: Path, contract: Contract) -> None:
+    system = load_system("default", root, contract)
+    assert not any(process.routes for process in system.processes)
+    assert [route_name(edge) for edge in system.routes] == sorted(route_name(edge) for edge in system.app_routes)
+    held = {cap.name for cap in system.root.capabilities if cap.name.startswith("ROUTE_")}
+    assert held == {f"ROUTE_{edge.server.upper()}" for edge in system.app_routes}
+
+
 def test_rights_are_the_least_that_serve(selftest: System, contract: Contract) -> None:
     right = contract.table("right")
     for process in selftest.processes:
         for cap in process.capabilities:
-            if cap.type != "endpoint":
+            if cap.type == "region":
+                assert cap.rights == right["map_r"] | right["map_w"] | right["grant"]
+            elif cap.type != "endpoint":
                 assert cap.rights == right["use"]
             elif cap.name == "ENDPOINT":
                 assert cap.rights == right["recv"] | right["grant"]
@@ -124,6 +157,9 @@ def test_rights_are_the_least_that_serve(selftest: System, contract: Contract) -
             elif cap.name.startswith("ROUTE_"):
                 assert cap.rights == right["call"] | right["grant"]
                 assert process is selftest.root
+            elif cap.name.startswith("APPS_"):
+                assert cap.rights == right["call"] | right["grant"]
+                assert process is selftest.process("execd")
             else:
                 assert cap.rights == right["call"]
 
@@ -138,6 +174,18 @@ def test_init_supervises_everybody(selftest: System) -> None:
     assert set(selftest.root.supervises) == {process.name for process in selftest.processes} - {selftest.root.name}
 
 
+@pytest.mark.parametrize(("first", "then"), [("service", "native"), ("native", "service")])
+def test_program_of_an_overlay_takes_the_place_of_the_other_kind(
+    root: Path, contract: Contract, tmp_path: Path, first: str, then: str
+) -> None:
+    given = {"service": "services/rngd", "native": "firmware/test/pong"}
+    head = '[[process]]\nname = "rngd"\n'
+    for name, base, key in (("one", "default", first), ("two", "one", then)):
+        (tmp_path / f"{name}.toml").write_text(f'base = "{base}"\n{head}{key} = "{given[key]}"\n', encoding="utf-8")
+    row = load_system(str(tmp_path / "two.toml"), root, contract).process("rngd")
+    assert (getattr(row, then), getattr(row, first)) == (given[then], None)
+
+
 def test_overlay_changes_what_it_names_and_keeps_the_rest(root: Path, contract: Contract) -> None:
     base = load_system("default", root, contract).process("rngd")
     system = load_system(str(root / "tests/recipes/good/overlay_changes_one_key.toml"), root, contract)
@@ -145,7 +193,7 @@ def test_overlay_changes_what_it_names_and_keeps_the_rest(root: Path, contract: 
     assert changed.heap_pages * PAGE == 512 << 10
     assert changed.request_budget == contract.number("limit.tick_hz") // 20
     assert replace(changed, heap_pages=base.heap_pages, request_budget=base.request_budget) == base
-    assert [device.dma_pages for device in system.devices] == [2]
+    assert {device.name: device.dma_pages for device in system.devices} == {"rng": 2, "drop": 16}
 
 
 def test_ids_are_compared_by_whatever_identifies(root: Path, contract: Contract) -> None:

@@ -1,5 +1,5 @@
 /*
- * The rows of what a client of the security services waits for: a decision on record, a route, a signature. Requests follow each other
+ * The rows of what a client of the services waits for: a decision on record, a route, a signature, an app. Requests follow each other
  * at once, so what servers do between requests falls into these rows: console lines, garbage collections.
  */
 #include "services.h"
@@ -10,7 +10,8 @@
 #include "request.h"
 #include "user.h"
 
-enum { ROUNDS = 1024, UNFILLED = 256, SIGN_ROUNDS = 32, DIGITS = 4, BACKLOG = 2048 };
+enum { ROUNDS = 1024, UNFILLED = 256, SIGN_ROUNDS = 32, EXEC_ROUNDS = 5, DIGITS = 4, BACKLOG = 2048 };
+enum { INSTRUCTIONS_PER_TICK = 1000000000 / LIMIT_TICK_HZ }; /* under icount, one a nanosecond */
 
 static uint32_t costs[3 * ROUNDS];
 
@@ -72,8 +73,42 @@ static void sign_row(void) {
     say_costs("key.sign", 0, costs, SIGN_ROUNDS);
 }
 
+/* An answer's payload begins behind its header, and so lies at no word's address. */
+static uint64_t number_at(size_t offset, size_t bytes) {
+    uint64_t value = 0;
+    for (size_t i = bytes; i-- > 0;) value = value << 8 | NEXUS_BUFFER[WIRE_REPLY_HEADER + offset + i];
+    return value;
+}
+
+static struct request exec_of(const char *id) {
+    struct request request = {CAP_EXECD, OP_EXECD_EXEC, 0, 1, {0}};
+    for (; *id; id++) request.payload[request.bytes++] = (uint8_t)*id;
+    return request;
+}
+
+/* The app leaves with the time at which its first line was printed; the clock is counted instructions here, INSTRUCTIONS_PER_TICK of them. */
+static uint64_t first_line(const struct request *exec) {
+    struct request wait = {CAP_EXECD, OP_EXECD_WAIT, 0, 4, {0}};
+    settle();
+    uint64_t idle = usage(USAGE_IDLE_INSTRUCTIONS), before = nexus_time();
+    ask(exec);
+    need(ask_status == STATUS_OK, "exec");
+    for (size_t i = 0; i < wait.bytes; i++) wait.payload[i] = (uint8_t)number_at(i, 1);
+    ask(&wait);
+    need(ask_status == STATUS_OK && number_at(0, 1) == FAULT_EXIT && number_at(1, 8) > before, "exec.first_line");
+    need(usage(USAGE_IDLE_INSTRUCTIONS) == idle, "exec.first_line"); /* waits would count as instructions */
+    return (number_at(1, 8) - before) * INSTRUCTIONS_PER_TICK;
+}
+
+static void exec_row(void) {
+    struct request exec = exec_of("dev.bench-first");
+    for (uint32_t round = 0; round < EXEC_ROUNDS; round++) costs[round] = (uint32_t)first_line(&exec);
+    say_costs("exec.first_line", 0, costs, EXEC_ROUNDS);
+}
+
 void service_rows(void) {
     check_rows();
     route_row();
     sign_row();
+    exec_row();
 }

@@ -1,4 +1,4 @@
-/* The rows of the security services: policy.check*, route.get, key.sign. */
+/* The rows of the security services: policy.check*, route.get, key.sign, exec.first_line. */
 #pragma once
 
 void service_rows(void);

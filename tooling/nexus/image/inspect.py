@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus.bundle.model import Form
 from nexus.contract.load import Contract
 from nexus.errors import NexusError
-from nexus.image import kernel
+from nexus.image import contents, kernel
 from nexus.image.decode import Table, read_table
 from nexus.image.manifest import Manifest, ProcessRow, file_entry
 from nexus.image.program import EXECUTE, WRITE, Program, read_program
@@ -37,10 +38,11 @@ class Finding:
 
 
 def inspect_image(
-    image: Path, manifest: Manifest, contract: Contract, build: Path, forbidden: frozenset[str]
+    image: Path, manifest: Manifest, contract: Contract, build: Path, forbidden: frozenset[str], keys: contents.Keys
 ) -> list[Finding]:
-    """Run every check. `build` is the folder to which the manifest's program paths are relative."""
+    """Run every check. `build` is the folder to which the manifest's program paths are relative, `keys` are those of all publishers."""
     linked, table = read_table(image)
+    memory = [segment.data for segment in linked.segments]
     programs, unreadable = _programs(manifest, contract, build)
     checks: dict[str, Callable[[], list[str]]] = {
         "the file is the one that was built": lambda: _file(image, manifest),
@@ -56,6 +58,8 @@ def inspect_image(
         f"the {RUNTIME} runtime holds no compiler and no forbidden module": lambda: _forbidden(
             manifest, programs, forbidden
         ),
+        "nobody is trusted who is not stated": lambda: contents.check_trust(memory, manifest, keys),
+        "every bundle is a stated one": lambda: contents.check_bundles(memory, manifest, Form(contract)),
         f"{PLAIN_SYSTEM} holds nothing made for tests": lambda: _test_only(manifest),
     }
     return [Finding(name, tuple(check())) for name, check in checks.items()]
@@ -221,7 +225,7 @@ def _test_only(manifest: Manifest) -> list[str]:
     for row in manifest.processes:
         if row.source.startswith(TEST_SOURCES):
             problems.append(f"found {row.name} from {row.source}")
-    return problems
+    return problems + contents.made_for_tests(manifest)
 
 
 def forbidden_symbols(root: Path) -> frozenset[str]:

@@ -45,6 +45,7 @@ def build_image(system: str, json_to: str | None) -> None:
 def inspect(image: str, json_to: str | None) -> None:
     """Verify IMAGE (a system's name or the path of a nexus.elf) against the manifest beside it."""
     from nexus.contract.load import load_contract
+    from nexus.image.contents import known_keys
     from nexus.image.inspect import forbidden_symbols, inspect_image
     from nexus.image.manifest import load_manifest
 
@@ -52,7 +53,8 @@ def inspect(image: str, json_to: str | None) -> None:
     path = Path(image) if image.endswith(".elf") else layout.image_path(root, image)
     manifest = load_manifest(path.with_name("manifest.json"))
     contract = load_contract(layout.contract_dir(root))
-    findings = inspect_image(path, manifest, contract, path.parent.parent, forbidden_symbols(root))
+    keys = known_keys(root, contract)
+    findings = inspect_image(path, manifest, contract, path.parent.parent, forbidden_symbols(root), keys)
     if json_to:
         write_json(json.dumps(_as_json(manifest, findings), indent=1) + "\n", json_to)
     else:
@@ -94,6 +96,7 @@ def _show(manifest: Manifest, findings: list[Finding]) -> None:
     """A table for people."""
     click.echo(f"system {manifest.system}, contract {manifest.contract_digest[:16]}")
     _show_policy(manifest)
+    _show_apps(manifest)
     image = manifest.image
     click.echo(f"image {image.bytes} bytes on disk, sha256 {image.sha256}")
     for area in manifest.areas:
@@ -127,6 +130,24 @@ def _show_policy(manifest: Manifest) -> None:
     for row in manifest.processes:
         if routes := [cap.name for cap in row.capabilities if cap.name.startswith("ROUTE_")]:
             click.echo(f"routes handed out by {row.name}: {', '.join(routes)}")
+
+
+def _show_apps(manifest: Manifest) -> None:
+    """Whom the image trusts, what it brings along, and what every app comes to."""
+    for one in manifest.trust:
+        notes = [
+            "" if one.revoked is None else f", revoked: {one.revoked}",
+            ", secret known" if one.secret_known else "",
+        ]
+        click.echo(f"trusts {one.name}, key {one.key_id}, ids {', '.join(one.prefixes)}{''.join(notes)}")
+    for held in manifest.bundles:
+        what = f"{held.id} {held.version} of {held.publisher}" if held.refused is None else f"refused, {held.refused}"
+        click.echo(f"bundle in {held.process}: {held.source}, {held.bytes} bytes: {what}")
+    for row in manifest.processes:
+        if given := [cap.name for cap in row.capabilities if cap.name.startswith("APPS_")]:
+            click.echo(f"every app that {row.name} spawns gets: {', '.join(given)}")
+    if manifest.app_routes:
+        click.echo(f"apps run {manifest.app} and may ask for: {', '.join(manifest.app_routes)}")
 
 
 @click.command("new-service")
