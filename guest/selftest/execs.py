@@ -24,7 +24,7 @@ _PEER = contract.PEER_ROUTE_EXECD
 _RESTARTS = contract.LIMIT_APP_RESTARTS
 _EXITED = contract.FAULT_EXIT
 _SAID = contract.APP_SAID_HELLO.encode()
-_LOOKS, _LOOK_TICKS = 200, contract.LIMIT_TICK_HZ // 100
+_LOOKS, _LOOK_TICKS = 1000, contract.LIMIT_TICK_HZ // 100
 
 # ---- what runs, as whom, and what it may -----------------------------------------------------------------------------
 
@@ -105,7 +105,9 @@ def prove_denied():
     _deny_peer(LIST, running.list_request(_STAY))
     decisions.expect(0, 5)
     check(not running.apps(), "an app that the peer started")
+    first = running.log_end()
     number = running.start(_STAY)[0]
+    _speaker(first)  # from now on it asks for nothing more, so what is counted is the peer's
     decisions = Decisions()
     for op in (WAIT, KILL):
         _deny_peer(op, running.child_request(number))
@@ -190,12 +192,13 @@ def prove_exit():
         bundling.uninstall(name)
 
 
-# Somebody waits before it ends, and others are served meanwhile.
+# Whoever waits is told when it is over, not before; how long this takes is the host's affair as well.
 def _prove_waiting():
-    number, begun = running.start(_SLEEP)[0], kernel.time()
-    check(running.listed(_SLEEP)[:2] == (number, 0), "a child that is not over yet")
+    begun = kernel.time()
+    number = running.start(_SLEEP)[0]
+    check(running.listed(_SLEEP)[0] == number, "a child that was started")
     check(running.wait(number)[:2] == (_EXITED, contract.APP_EXIT_SLEPT), "end of a child that was waited for")
-    check(kernel.time() - begun >= contract.LIMIT_TICK_HZ // 10, "an end before the end")
+    check(kernel.time() - begun >= contract.APP_SLEEP_TICKS, "an end before the end")
 
 
 # Pages and capabilities of execd and of bundlemgrd.

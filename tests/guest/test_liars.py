@@ -428,9 +428,9 @@ LIES = {
         "an app that finds nothing",
     ),
     "execd tells an end twice": execd(
-        "        if server.answer_later(child.waiter, contract.STATUS_OK, len(result)):\n"
+        "        if later.answer(child.waiter, contract.STATUS_OK, len(result)):\n"
         "            _children.forget(child)\n",
-        "        server.answer_later(child.waiter, contract.STATUS_OK, len(result))\n",
+        "        later.answer(child.waiter, contract.STATUS_OK, len(result))\n",
         "child_exit",
         "an end that is told twice",
     ),

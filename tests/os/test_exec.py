@@ -27,6 +27,7 @@ CONTRACT = load_contract(contract_dir(ROOT))
 SYSTEM = load_system("test-exec", ROOT, CONTRACT)
 EXECD, STATUS, FAULT = CONTRACT.table("op.execd"), CONTRACT.table("status"), CONTRACT.table("fault")
 FIRST_APP = len(SYSTEM.processes)
+READY = {row.label: f"{row.label}: {row.text}\r?\n" for row in CONTRACT.markers if row.name == f"{row.label}_ready"}
 SLOTS = CONTRACT.number("limit.app_slots")
 SHARE = CONTRACT.number("limit.app_share")
 STAY, SPIN, FILL, CRASH = (f"selftest.{name}".encode() for name in ("stay", "spin", "fill", "crash"))
@@ -120,7 +121,7 @@ def test_apps_end_with_execd_and_their_names_are_free_again(world: World) -> Non
     world.machine.expect("kernel: fault label=execd cause=memory ")
     for name in ("stay", "spin"):
         world.machine.expect(f"kernel: fault label=app:selftest.{name} cause=killed ")
-    world.machine.expect("execd: ready\r?\n")
+    world.machine.expect(READY["execd"])
     world.hear_of_restart("EXECD")
     new = world.start(STAY)
     assert new != old
@@ -133,7 +134,7 @@ def test_apps_end_with_execd_and_their_names_are_free_again(world: World) -> Non
 def test_bundles_outlive_bundlemgrd_and_running_apps_do_not_care(world: World) -> None:
     number = world.start(STAY)
     world.break_process("bundlemgrd")
-    world.machine.expect("bundlemgrd: ready\r?\n")
+    world.machine.expect(READY["bundlemgrd"])
     assert world.apps() == {service_id("app:selftest.stay")}
     world.start(SPIN)
     assert world.kill(number) == STATUS["ok"]
@@ -228,7 +229,7 @@ def test_memory_of_apps_that_died_with_execd_is_wiped(world: World) -> None:
     world.start(FILL)
     world.machine.expect("app:selftest.fill: filled\r?\n")
     world.break_process("execd")
-    world.machine.expect("execd: ready\r?\n")
+    world.machine.expect(READY["execd"])
     until = time.monotonic() + 10
     while world.apps() and time.monotonic() < until:
         time.sleep(0.05)

@@ -95,9 +95,10 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     uint64_t bring_up, uint64_t stack_bytes) {
     (void)romfs, (void)romfs_bytes, (void)heap, (void)heap_bytes, (void)console, (void)incarnation, (void)bring_up, (void)stack_bytes;
     static const char done[] = "done";
-    for (uint32_t turn = 0;; turn = host_order.turn) {
+    for (uint32_t turn = 0;;) {
         uint64_t bits;
         while (host_order.turn == turn) nexus_wait(CAP_NOTIFICATION, nexus_time() + PAUSE, &bits);
+        turn = host_order.turn; /* here: once `done` is out, the next order can come at any moment */
         if (host_order.what == SEND) send_one();
         else sweep();
         while (nexus_console_write(CAP_CONSOLE, done, sizeof done - 1) == E_FULL)

@@ -6,6 +6,6 @@ import contract
 import kernel
 
 try:
-    kernel.wait(caps.NOTIFICATION, client.deadline(contract.LIMIT_TICK_HZ // 5))
+    kernel.wait(caps.NOTIFICATION, client.deadline(contract.APP_SLEEP_TICKS))
 except kernel.Error:
     kernel.exit(contract.APP_EXIT_SLEPT)
