@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from nxb import ACTION, CONTRACT, GOOD, OP, REASON, STATUS
 from shims.asker import Answer, Asker
-from shims.bundles import AUDIT, Keeping
+from shims.bundles import Keeping
 from shims.machine import Machine
+from shims.store import FORM as AUDIT
 
 from nexus.audit.record import Record
 from nexus.recipe.model import service_id

@@ -30,8 +30,9 @@ from nxb import (
     wrong,
 )
 from shims.asker import Answer, Asker, frame
-from shims.bundles import AUDIT, Keeping, trust
+from shims.bundles import Keeping, trust
 from shims.machine import Machine
+from shims.store import FORM as AUDIT
 
 from nexus.bundle.model import BundleRefused
 from nexus.bundle.sign import verify_trusted

@@ -83,7 +83,7 @@ class Keeping:
 
     def listed(self) -> list[tuple[Any, ...]]:
         """Version, publisher's key id, actions, bytes, gone, id of each."""
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for number in range(256):
             answer = self.ask("list", bytes([number]))
             if answer.status != STATUS["ok"]:
