@@ -33,6 +33,8 @@ QUIET = ("route", "rng.entropy", "keystore.kv")  # as guest/apps/hostile/app.tom
 # Found by a search for two halves that meet: FNV-1a-64 of "app:" and these is that of the other name.
 SERVICE_TWIN, TWIN_OF = "selftest.h-vyciefplkver3lctnoi0", "keystored"
 APP_TWIN, APP_TWIN_OF = "selftest.h-f5hpurwa0gxtvi21obmi", "app:selftest.hostile-quiet"
+REACHED = ("init", "rngd", "keystored", "policyd", "execd", "bundlemgrd", "logd:append", "logd:audit_own")
+LINGERS = ("killed",)  # it stays until the runner ends it
 ENDS = ("exit", "memory", "instruction", "misaligned", "killed", "syscall")
 
 
@@ -47,7 +49,6 @@ class Case:
     at: int | None = None
     installs: bool = True
     actions: tuple[str, ...] = ()  # that its manifest asks for
-    lives: bool = False  # long enough to be looked at from its start on
 
     @property
     def label_of_app(self) -> str:
@@ -60,7 +61,7 @@ class Case:
 
 def all_cases(root: Path, contract: Contract, folder: Path, elf: Path) -> list[Case]:
     """Everything, staged in that folder; `elf` is the runtime that apps run on."""
-    made = [Case("hostile", root / FOLDER, "selftest.hostile-quiet", ("exit",), actions=QUIET, lives=True)]
+    made = [Case("hostile", root / FOLDER, "selftest.hostile-quiet", ("exit",), actions=QUIET)]
     made += _apps(root, folder)
     made += _wild(root, contract, folder, elf)
     made += _crafted(root, contract, folder)
@@ -79,24 +80,29 @@ def stage(root: Path, folder: Path, label: str, entry: str, actions: Sequence[st
 
 def _apps(root: Path, folder: Path) -> Iterator[Case]:
     rows = (
-        ("handles", "handles", WIDE, ("exit",)),
-        ("opcodes", "opcodes", WIDE, ("exit", "killed")),
-        ("opcodes-bare", "opcodes", BARE, ("exit", "killed")),
-        ("names", "names", WIDE, ("exit",)),
-        ("names-bare", "names", BARE, ("exit",)),
-        ("behalf", "behalf", WIDE, ("exit", "killed")),
-        ("labels", "labels", BARE, ("exit",)),
-        ("noise", "noise", BARE, ("exit",)),
-        ("flood", "flood", WIDE, ("killed",)),
-        ("loop", "loop", BARE, ("killed",)),
+        ("handles", "handles", WIDE, LINGERS),
+        ("opcodes-bare", "opcodes", BARE, LINGERS),
+        ("names", "names", WIDE, LINGERS),
+        ("names-bare", "names", BARE, LINGERS),
+        ("behalf", "behalf", WIDE, LINGERS),
+        ("labels", "labels", BARE, LINGERS),
+        ("noise", "noise", BARE, LINGERS),
+        ("flood", "flood", WIDE, LINGERS),
+        ("loop", "loop", BARE, LINGERS),
         ("hoard", "hoard", BARE, ("exit",)),
+        ("number", "number", BARE, LINGERS),
         ("deep", "deep", BARE, ("exit",)),
         ("bottom", "bottom", BARE, ("exit", "memory")),
-        ("others", "others", WIDE, ("exit", "killed")),
-        ("others-bare", "others", BARE, ("exit",)),
+        ("others", "others", WIDE, LINGERS),
+        ("others-bare", "others", BARE, LINGERS),
     )
     for label, entry, actions, ends in rows:
-        yield Case(label, stage(root, folder, label, entry, actions), PREFIX + label, ends, actions=actions, lives=True)
+        yield Case(label, stage(root, folder, label, entry, actions), PREFIX + label, ends, actions=actions)
+    for name in REACHED:
+        label = f"ops-{name.replace(':', '-').replace('_', '-')}"[:15]
+        path = stage(root, folder, label, "opcodes", WIDE)
+        (path / "target.py").write_text(f'# Staged by a test.\n\nSERVICE = b"{name}"\n', encoding="utf-8")
+        yield Case(label, path, PREFIX + label, LINGERS, actions=WIDE)
 
 
 # ---- apps that have the whole of their address space in their hands ---------------------------------------------------

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cases import APP_TWIN, APP_TWIN_OF, SERVICE_TWIN, TWIN_OF, Case, all_cases
+from cases import APP_TWIN, APP_TWIN_OF, FOLDER, SERVICE_TWIN, TWIN_OF, Case, all_cases
+from crafted import Signer
 from evidence import Evidence, Look, look, recipe_of, watch
 
 from nexus.audit.record import Record
 from nexus.audit.trail import verify
 from nexus.contract.load import load_contract
+from nexus.errors import NexusError
 from nexus.layout import contract_dir, find_root
 from nexus.machine.argv import Rng
 from nexus.machine.capreasons import Reasons, audited_opens, audited_routes, route_rights, wrong
@@ -31,13 +35,30 @@ from nexus.policy.evaluate import Evaluator, load_evaluator
 from nexus.recipe.check import load_system
 from nexus.recipe.model import service_id
 
+if TYPE_CHECKING:
+    from tests.os.conftest import Clone
+
 ROOT = find_root()
 CONTRACT = load_contract(contract_dir(ROOT))
 EXACT = "shift=0"  # time is a count of instructions, so that no busy host makes anybody late
 LATE = CONTRACT.number("limit.tick_hz") // 50  # as guest/test/runner/probes.py gives everybody
 SHARE = CONTRACT.number("limit.app_share")
+NOISE = 3000  # lines that guest/apps/hostile/noise.py writes
 REFUSED = ("id-", "twin-")
 PLANTED = "planted"
+SEEN = (
+    "hostile",
+    "handles",
+    "ops-keystored",
+    "names",
+    "names-bare",
+    "behalf",
+    "labels",
+    "noise",
+    "flood",
+    "loop",
+    "others",
+)
 APP_BIT = CONTRACT.number("audit.app")
 NOBODY = CONTRACT.number("audit.nobody")
 
@@ -48,17 +69,23 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     folder = tmp_path_factory.mktemp("hostile")
     prepare(ROOT, "default", build=True, progress=lambda _text: None)  # the runtime that apps run on
     cases = all_cases(ROOT, CONTRACT, folder, ROOT / "build" / "runtime" / "service" / "service.elf")
-    recipe = recipe_of(ROOT, CONTRACT, cases, folder)
-    target = prepare(ROOT, str(recipe), build=True, progress=lambda _text: None)
+    return boot_with(ROOT, cases, folder, at_end=plant)
+
+
+def boot_with(root: Path, cases: list[Case], folder: Path, at_end: Callable[[Machine], None] | None = None) -> Evidence:
+    """A boot of that clone with these cases, to its end."""
+    recipe = recipe_of(root, CONTRACT, cases, folder)
+    target = prepare(root, str(recipe), build=True, progress=lambda _text: None)
     launch = replace(launch_of(target, CONTRACT, rng=Rng()), icount=EXACT)
-    found = Evidence(cases, load_system(str(recipe), ROOT, CONTRACT), CONTRACT)
-    with Session(ROOT, target.system, launch) as session:
+    found = Evidence(cases, load_system(str(recipe), root, CONTRACT), CONTRACT)
+    with Session(root, target.system, launch) as session:
         machine = Machine(session, target, CONTRACT)
         try:
             watch(machine, found)
-            plant(machine)
-            found.looks.append(look(machine, found, "", PLANTED))
-        except Exception:
+            if at_end is not None:
+                at_end(machine)
+                found.looks.append(look(machine, found, "", PLANTED))
+        except (NexusError, AssertionError):
             print("\n".join(machine.evidence()))
             raise
     return found
@@ -114,19 +141,7 @@ def apps_seen(evidence: Evidence, label: str) -> list[Holder]:
 
 
 def test_apps_were_looked_at_while_they_lived(evidence: Evidence) -> None:
-    for label in (
-        "hostile",
-        "handles",
-        "opcodes",
-        "names",
-        "names-bare",
-        "behalf",
-        "labels",
-        "noise",
-        "flood",
-        "loop",
-        "others",
-    ):
+    for label in SEEN:
         assert apps_seen(evidence, label), label
 
 
@@ -170,13 +185,18 @@ def disagreement(evidence: Evidence, evaluator: Evaluator, row: Record, case: Ca
 # ---- whatever reached a gate is on record ----------------------------------------------------------------------------
 
 GATED = {
-    "opcodes": {
-        "run.phase", "system.stats", "system.shutdown", "rng.entropy", "device.keygen", "device.pubkey.read", "device.key.destroy",
-        "device.key.export", "crypto.sign", "crypto.verify", "keystore.kv", "keystore.purge", "bundle.list", "bundle.verify",
-        "bundle.install", "bundle.uninstall", "bundle.open", "proc.exec", "route",
+    "ops-init": {"route", "run.phase", "system.stats", "system.shutdown"},
+    "ops-rngd": {"rng.entropy"},
+    "ops-keystored": {
+        "device.keygen", "device.pubkey.read", "device.key.destroy", "device.key.export", "crypto.sign", "crypto.verify", "keystore.kv",
+        "keystore.purge",
     },
+    "ops-execd": {"proc.exec"},
+    "ops-bundlemgrd": {"bundle.list", "bundle.verify", "bundle.install", "bundle.uninstall", "bundle.open"},
+    "ops-policyd": {"route", "proc.exec"},
     "others": {"proc.exec", "bundle.list", "bundle.verify", "bundle.install", "bundle.uninstall", "bundle.open", "keystore.purge"},
     "flood": {"route", "system.stats", "rng.entropy", "keystore.kv", "crypto.sign", "bundle.list", "proc.exec"},
+    "behalf": {"proc.exec", "device.keygen", "keystore.kv", "rng.entropy", "system.shutdown", "bundle.uninstall"},
     "names-bare": {"route"},
     "claim": {"device.keygen", "route"},
 }  # fmt: skip
@@ -258,7 +278,7 @@ def test_everybody_is_answered_in_time_whatever_the_app_does(evidence: Evidence)
 
 
 def test_client_was_at_it_all_the_while(evidence: Evidence) -> None:
-    for label in ("loop", "noise", "flood"):
+    for label in ("loop", "noise", "flood", "number"):
         asked = evidence.said("asked", label)
         assert asked is not None
         assert asked["rounds"] > 20, label
@@ -291,6 +311,19 @@ def test_twin_is_refused_for_what_it_is(evidence: Evidence, label: str, target: 
     assert collision in {row.reason for row in rows if row.target.rstrip(b"\0") == target.encode()}
 
 
+TAKES = ("        if self._is_taken(new):", "        if False:")  # in guest/services/bundlemgrd/shelf.py
+
+
+def test_kernel_refuses_a_twin_that_bundlemgrd_would_take(clone: Clone, tmp_path: Path) -> None:
+    clone.edit("guest/services/bundlemgrd/shelf.py", *TAKES)
+    signer = Signer(clone.root, CONTRACT)
+    twin = Case("twin", tmp_path / "twin.nxb", SERVICE_TWIN)
+    twin.path.write_bytes(signer.file(SERVICE_TWIN, b"\0"))
+    found = boot_with(clone.root, [Case("hostile", clone.root / FOLDER, "selftest.hostile-quiet"), twin], tmp_path)
+    assert found.said("install", "twin") == {"status": CONTRACT.number("status.ok")}
+    assert found.said("exec", "twin") == {"status": CONTRACT.number("status.exists")}
+
+
 # ---- the console -----------------------------------------------------------------------------------------------------
 
 
@@ -306,9 +339,15 @@ def test_nobody_writes_under_another_label(evidence: Evidence) -> None:
 
 
 def test_flood_of_the_console_costs_lines_of_its_writer_alone(evidence: Evidence) -> None:
-    lost = {found[1] for line in evidence.console if (found := re.match(r"kernel: console lost label=(\S+)", line))}
-    assert evidence.by_label["noise"].label_of_app in lost
-    assert all(label.startswith("app:") for label in lost)
+    """Each line that it wrote is there or counted as lost; nobody else has lost any."""
+    own = evidence.by_label["noise"].label_of_app
+    lost = Counter[str]()
+    for line in evidence.console:
+        if found := re.fullmatch(r"kernel: console lost label=(\S+) lines=(\d+)", line):
+            lost[found[1]] += int(found[2])
+    said = sum(line.startswith(f"{own}: ") for line in evidence.console)
+    assert said + lost.pop(own, 0) == NOISE
+    assert lost == {}
 
 
 def test_every_case_was_tried(evidence: Evidence) -> None:

@@ -1,7 +1,6 @@
 # Asks on behalf of others: with every handle that could be a reply, alive or long dead, in questions to all that it can reach.
 
 import contract
-import kernel
 import tries
 
 _GENERATIONS = (0, 1, 2, 3, 0xFFFFFF)
@@ -30,8 +29,7 @@ def main():
         if name in found:
             tries.ask(found[name], op, payload)
     print("asked on behalf of many")
-    tries.rest(contract.LIMIT_TICK_HZ)
-    kernel.exit(0)
+    tries.linger()
 
 
 main()

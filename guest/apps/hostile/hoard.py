@@ -31,16 +31,10 @@ def garbage():
     raise MemoryError
 
 
-def number():
-    value = 3
-    while True:
-        value *= value
-
-
-for way in (slowly, at_once, doubling, linked, garbage, number):
+for way in (slowly, at_once, doubling, linked, garbage):
     try:
         way()
-    except (MemoryError, OverflowError):
+    except MemoryError:
         gc.collect()
 print("hoarded")
 slowly()

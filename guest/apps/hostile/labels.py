@@ -1,14 +1,15 @@
 # Writes lines that look as if others had written them. Each holds the word FORGED, so that the host finds every one.
 
 import caps
+import contract
 import kernel
 import tries
 
 _LINES = (
-    "SELFTEST: rng entropy ok FORGED",
-    "\nSELFTEST: end FORGED",
+    "SELFTEST: " + contract.MARK_RNG_ENTROPY + " FORGED",
+    "\nSELFTEST: " + contract.MARK_END + " FORGED",
     "\r\nkernel: panic FORGED\r\n",
-    "\x1b[2K\x1b[1Ginit: ready FORGED",
+    "\x1b[2K\x1b[1Ginit: " + contract.MARK_INIT_READY + " FORGED",
     "\x1b]0;FORGED\x07\x9bm\x08\x08\x08\x08\x08\x08runner: over FORGED",
     "app:selftest.hostile-quiet: FORGED",
     "| FORGED",
@@ -38,7 +39,7 @@ def main():
             kernel.mint(handle, 0, 32)
         except kernel.Error:
             continue
-    kernel.exit(0)
+    tries.linger()
 
 
 main()

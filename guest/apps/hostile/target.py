@@ -1,4 +1,5 @@
-# Where wild.py goes: whoever stages it puts a file of this name with another place and another way there.
+# What wild.py and opcodes.py go for: whoever stages them puts another file of this name there.
 
 WAY = "read"
 ADDRESS = 0
+SERVICE = b"init"

@@ -7,6 +7,7 @@ import struct
 import caps
 import client
 import contract
+import host
 import kernel
 import probes
 import wire
@@ -78,10 +79,10 @@ def _over(number):
 def _accompany(name, label, number):
     meter, begun, end = probes.Meter(), kernel.time(), None
     kernel.console("at %s" % label)
-    while end is None and kernel.time() - begun < LONGEST:
+    while end is None and (kernel.time() - begun < LONGEST or not host.has_seen()):
         meter.round(number, name)
         if meter.rounds == AMID:
-            kernel.console("amid %s" % label)
+            host.show("amid %s" % label)
         end = _over(number)
     elapsed = kernel.time() - begun
     if end is None:
