@@ -31,6 +31,7 @@ from nxb import (
 )
 from shims.asker import Answer, Asker, frame
 from shims.bundles import Keeping, trust
+from shims.crypto import Crypto
 from shims.machine import Machine
 from shims.store import FORM as AUDIT
 
@@ -363,3 +364,29 @@ def test_reject_everything_without_policyd(kept: Keeping) -> None:
     assert kept.ask("list", b"\0") == DENIED
     kinds = {one.kind for one in kept.records(kept.machine) if one.seq > 0}
     assert AUDIT.kinds["enforce_deny"] in kinds
+
+
+def test_nothing_is_judged_before_the_region_is_sealed(kept: Keeping, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hashes contents or checks a signature finds the region sealed."""
+    region = kept.machine.region_of("bundlemgrd", 0)
+    seen: list[tuple[str, bool]] = []
+
+    def watched(name: str) -> Callable[..., object]:
+        real = getattr(Crypto, name)
+
+        def look(self: Crypto, *data: bytes) -> object:
+            if name == "verify" or bytes(data[0]) in (CONTENTS, GOOD[24:56]):
+                seen.append((name, region.sealed))
+            return real(self, *data)
+
+        return look
+
+    for name in ("sha256", "verify"):
+        monkeypatch.setattr(Crypto, name, watched(name))
+    for op in JUDGING:
+        seen.clear()
+        kept.stage(GOOD)
+        assert kept.ask(op, ONE).status == STATUS["ok"]
+        assert {name for name, _ in seen} == {"sha256", "verify"}
+        assert all(sealed for _, sealed in seen)
+        kept.ask("uninstall", ONE)
