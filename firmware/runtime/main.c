@@ -21,18 +21,20 @@ enum {
     EXIT_STATUS_BROKEN = 2, /* the interpreter itself gave up, or was to begin with what is no module's name */
     STACK_BYTES_DEFAULT = 16384, /* where the kernel states none; a guard page lies below in any case */
     FRAME_BYTES = 12288, /* for frames of Python functions, of some 200 bytes each; full: RuntimeError */
+    TRIPLE = 3,
 };
 
 static uint64_t frames[FRAME_BYTES / sizeof(uint64_t)];
 
-/* Where the innermost frame stood: (file, line, block) triples are appended from the inside out. */
+/* Where the innermost and the outermost frame stood: (file, line, block) triples are appended from the inside out. */
 static void report_uncaught(mp_obj_t exception) {
     size_t count;
     size_t *values;
     mp_obj_exception_get_traceback(exception, &count, &values);
     console_flush();
     mp_printf(&mp_plat_print, "uncaught %q", mp_obj_get_type(exception)->name);
-    if (count >= 3) mp_printf(&mp_plat_print, " %q:%u", (qstr)values[0], (unsigned)values[1]);
+    if (count >= TRIPLE) mp_printf(&mp_plat_print, " %q:%u", (qstr)values[0], (unsigned)values[1]);
+    if (count > TRIPLE) mp_printf(&mp_plat_print, " from %q:%u", (qstr)values[count - TRIPLE], (unsigned)values[count - TRIPLE + 1]);
     console_text("\n", 1);
 }
 

@@ -66,7 +66,8 @@ def test_an_uncaught_exception_says_where_and_nothing_else(boot: Boot) -> None:
     machine.wait()
     lines = machine.log.splitlines()
     assert f"runtime: uncaught ValueError selftest/runtime/main.py:{line_of('raise ValueError')}" in lines
-    assert any(re.fullmatch(r"leaver: uncaught KeyError selftest/leaver/main\.py:\d+", line) for line in lines)
+    place = r"selftest/leaver/main\.py:\d+"
+    assert any(re.fullmatch(rf"leaver: uncaught KeyError {place} from {place}", line) for line in lines)
     assert "caller" not in machine.log
 
 

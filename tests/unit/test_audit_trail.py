@@ -317,6 +317,14 @@ def test_apps_have_no_name_but_their_id() -> None:
     assert name_of(SOUND, FORM.app | FORM.nobody, 0) == "apps"
 
 
+@pytest.mark.parametrize(("verdict", "shown"), [("allow", "app:dev.one"), ("deny", "app {ident:016x}")])
+def test_app_has_the_name_of_a_bundle_that_was_taken(verdict: str, shown: str) -> None:
+    """What was refused may have been made to have another's service id."""
+    ident = service_id("app:dev.one")
+    bundle = decision(1, verdict=verdict, kind=KINDS["bundle"], target=b"dev.one".ljust(32, b"\0"))
+    assert name_of(trail(shell_allowed=[bundle]), FORM.app | 3, ident) == shown.format(ident=ident)
+
+
 @pytest.mark.parametrize(
     ("wanted", "seqs"),
     [

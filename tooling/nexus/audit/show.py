@@ -79,10 +79,12 @@ def _asker(trail: Trail, row: Record, word: str = "asked by") -> str:
 
 
 def name_of(trail: Trail, index: int, ident: int) -> str:
-    """Of a service its id name; of an app what logd knows of it."""
+    """Of a service its id name; of an app the name of its bundle, if that is on record, else what logd knows of it."""
     if index < len(trail.processes):
         return trail.processes[index]
-    return f"app {ident:016x}" if index != trail.form.app | trail.form.nobody else "apps"
+    if index == trail.form.app | trail.form.nobody:
+        return "apps"
+    return trail.apps.get(ident, f"app {ident:016x}")
 
 
 def summary(trail: Trail, head: Head, told: Sequence[tuple[str, Head]]) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
-from nexus.audit.record import Form, Record
+from nexus.audit.record import Form, Record, show_target
 from nexus.recipe.model import service_id
 
 HASH = 32
@@ -74,6 +75,14 @@ class Trail:
         decision = self.form.kinds["decision"]
         rows = [row for chain in self.chains for row in chain.records if row.kind == decision]
         return sum(row.count for row in rows) + sum(chain.gap.count for chain in self.chains if chain.gap)
+
+    @cached_property
+    def apps(self) -> dict[int, str]:
+        """Names by service id, of bundles that were taken: those are refused whose service id is another's."""
+        kind, allow = self.form.kinds["bundle"], self.form.verdicts["allow"]
+        rows = [row for _, row in self.records if row.kind == kind and row.verdict == allow]
+        names = {f"app:{show_target(row.target)}" for row in rows}
+        return {service_id(name): name for name in names}
 
     def head(self, seq: int | None = None) -> Head:
         """The end of the trail; with `seq`, what it was when that was the newest number, if nothing has been merged or dropped since."""
