@@ -237,7 +237,7 @@ def test_junit_of_a_failure(clone: Clone) -> None:
 
 
 def test_machine_stays_up_after_its_verdict(clone: Clone) -> None:
-    answer = clone.test_os("--timeout", "3", RUN_UNTIL_MARKER="0")
+    answer = clone.test_os("--timeout", "8", RUN_UNTIL_MARKER="0")
     assert answer.exit_code == 0, answer.text
     assert answer.verdict["exit_code"] is None
     assert "stays up" in answer.text

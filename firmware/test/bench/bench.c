@@ -7,6 +7,7 @@
 #include "nexus.h"
 #include "refusals.h"
 #include "services.h"
+#include "uniform.h"
 #include "user.h"
 
 enum { ROUNDS = 1000, PYTHON_ROUNDS = 100, WARM_UP = 100, BADGE = 4, NONCE = 7 };
@@ -90,6 +91,9 @@ int user_main(const uint8_t *romfs, size_t romfs_bytes, void *heap, size_t heap_
     python_row("policy.target.32", ROW_POLICY_TARGET_32);
     service_rows(); /* first: in a full class of the trail each record costs more */
     refusal_rows();
+    bundle_refusals();
+    python_calls(ROW_BEGIN_CHILD, 1);
+    exec_refusals(CHILD_OF_PYBENCH);
     say_row("kernel.max_path", usage(USAGE_MAX_PATH), 1);
     end(EXIT_OK);
 }

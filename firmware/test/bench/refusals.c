@@ -11,7 +11,7 @@
 #include "request.h"
 #include "user.h"
 
-enum { ROUNDS = 256, APART = 8, WARM_UP = 4, COSTS = 16, REPLY = 64, AT_NONCE = 4, NONCE_BYTES = 4, NO_ACTION = 0x7fff };
+enum { APART = 4, WARM_UP = 4, COSTS = 16, REPLY = 64, AT_NONCE = 4, NONCE_BYTES = 4, NO_ACTION = 0x7fff, ROUNDS = 256 };
 
 /* The first reply to an operation, without its nonce; all others must be like it. */
 static struct { uint8_t bytes[REPLY]; size_t count; } first;
@@ -35,12 +35,12 @@ static uint64_t refused(const struct request *request) {
     return cost;
 }
 
-static void say_class(const char *name, const struct request *request, const struct request *between, bool is_first) {
+static void say_class(const struct refusal *class, uint32_t rounds, const struct request *between, bool is_first) {
     struct { uint64_t cost, times; } seen[COSTS];
     size_t count = 0, i;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < rounds; round++) {
         if (round % APART == 0) refused(between);
-        uint64_t cost = refused(request);
+        uint64_t cost = refused(&class->request);
         compare_reply(is_first && round == 0);
         for (i = 0; i < count && seen[i].cost != cost; i++) {}
         need(i < COSTS, "refusals of too many costs");
@@ -50,25 +50,26 @@ static void say_class(const char *name, const struct request *request, const str
         }
         seen[i].times++;
     }
-    for (i = 0; i < count; i++) say_cost(name, seen[i].cost, seen[i].times);
+    for (i = 0; i < count; i++) say_cost(class->name, seen[i].cost, seen[i].times);
 }
 
-/* Three classes of one operation, names of one length. */
-static void say_classes(const char *const names[3], const struct request requests[3], const struct request *between) {
+void say_refusals(const struct refusal *classes, size_t count, uint32_t rounds) {
+    struct request between = check_of(ACTION_PROC_EXEC, "bench.other");
     for (uint32_t round = 0; round < WARM_UP; round++)
-        for (size_t i = 0; i < 3; i++) {
-            refused(between);
-            refused(&requests[i]);
-            refused(&requests[i]);
+        for (size_t i = 0; i < count; i++) {
+            refused(&between);
+            refused(&classes[i].request);
+            refused(&classes[i].request);
         }
-    for (size_t i = 0; i < 3; i++) say_class(names[i], &requests[i], between, i == 0);
+    for (size_t i = 0; i < count; i++) say_class(&classes[i], rounds, &between, i == 0);
 }
 
 void refusal_rows(void) {
-    struct request between = check_of(ACTION_PROC_EXEC, "bench.other");
-    struct request checks[] = {check_of(ACTION_BUNDLE_INSTALL, "bench.deny"), check_of(ACTION_BUNDLE_INSTALL, "bench.none"),
-                               check_of(NO_ACTION, "bench.none")};
-    struct request routes[] = {route_of("logd:query"), route_of("logd:stats"), route_of("nowhere:no")};
-    say_classes((const char *const[]){"check.rule", "check.none", "check.unknown"}, checks, &between);
-    say_classes((const char *const[]){"route.rule", "route.none", "route.unknown"}, routes, &between);
+    struct refusal checks[] = {{"check.rule", check_of(ACTION_BUNDLE_INSTALL, "bench.deny")},
+                               {"check.none", check_of(ACTION_BUNDLE_INSTALL, "bench.none")},
+                               {"check.unknown", check_of(NO_ACTION, "bench.none")}};
+    struct refusal routes[] = {{"route.rule", route_of("logd:query")}, {"route.none", route_of("logd:stats")},
+                               {"route.unknown", route_of("nowhere:no")}};
+    say_refusals(checks, sizeof checks / sizeof *checks, ROUNDS);
+    say_refusals(routes, sizeof routes / sizeof *routes, ROUNDS);
 }

@@ -22,6 +22,14 @@ def _rngd_request():
     client.call(caps.RNGD, contract.OP_RNGD_GET_ENTROPY, _ENTROPY, client.deadline(contract.EDGE_DEADLINE_RNGD_ALL))
 
 
+# A child that is not bench's, of the number that bench takes it to have.
+def _begin_child():
+    until = client.deadline(contract.EDGE_DEADLINE_EXECD_ALL)
+    answer = client.ask(caps.EXECD, contract.OP_EXECD_EXEC, b"\0selftest.stay", contract.REPLY_EXECD_EXEC, until)
+    if answer[0] != contract.CHILD_OF_PYBENCH:
+        raise Refuse(contract.STATUS_NOT_FOUND)
+
+
 _FULL, _ONE = 1, 2  # of SHEETS
 
 
@@ -56,6 +64,7 @@ ROWS = {
     contract.ROW_POLICY_DECIDE_FULL: _decision(_FULL),
     contract.ROW_POLICY_TARGET_1: _target(1),
     contract.ROW_POLICY_TARGET_32: _target(32),
+    contract.ROW_BEGIN_CHILD: _begin_child,
 }
 
 
