@@ -138,6 +138,7 @@ def wrong() -> Iterator[tuple[str, str, bytes]]:
     yield "revoked_publisher", "revoked", made(REVOKED, id="gone.one")
     yield "other_publisher", "prefix", made(OTHER)
     yield "signed_by_another", "signature", signed(PARTS.manifest, OTHER)
+    yield "field_changed_to_a_wrong_one", "signature", with_field("heap_pages", b"\0\0") + GOOD[MANIFEST_END:]
     yield "s_plus_l", "signature_form", signature_plus_l()
     yield "small_order_r", "signature_form", small_order_r()
     yield "no_signature", "signature_form", with_signature(bytes(64))

@@ -15,6 +15,7 @@ HEAD = struct.Struct(str(CONTRACT.table("record")["log"]))
 PAGE = struct.Struct("<BQ")
 FACETS = tuple(CONTRACT.table("facet.logd"))
 WAYS = (*(Way(facet) for facet in FACETS), Way(), Way("ready"), Way("append", "rngd"))
+FACET_OF = {"close": "event", "bundle": "audit"}
 AT = {facet: place for place, facet in enumerate(FACETS)}
 WORDS = {name: number for name, number in CONTRACT.constants.items() if isinstance(number, int)}
 DRAFT = bytes([WORDS["AUDIT_KIND_DECISION"], WORDS["AUDIT_VERDICT_ALLOW"]]) + bytes(WORDS["AUDIT_AT_PREVIOUS"] - 2)
@@ -25,6 +26,7 @@ GOOD = (
     (AT["stats"], STATS, b""),
     (AT["decision"], OP["decision"], DRAFT),
     (AT["audit"], OP["audit"], b"\x01\x06\x00-"),
+    (AT["audit"], OP["bundle"], b"\x03\x11\0\x01\0dev.one"),
     (AT["event"], OP["event"], bytes([WORDS["AUDIT_KIND_LATCH"], 0, 1, 0])),
     (AT["audit_own"], OP["audit_own"], bytes(8)),
     (AT["audit_all"], OP["audit_all"], bytes(8)),
@@ -87,4 +89,4 @@ def target() -> Target:
         elif exchange.op == OP["audit_own"]:
             own_page(machine, exchange)
 
-    return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: "event" if name == "close" else name))
+    return served(Service("logd", WAYS, GOOD, ALIVE, check, lambda name: FACET_OF.get(name, name)))

@@ -38,7 +38,7 @@ def rows() -> dict[str, dict[str, Any]]:
 
 def load(name: str) -> Target:
     """The target of tests/fuzz/<name>.py, ready to run."""
-    for folder in (FOLDER, *(TESTS / folder for folder in ("guest", "policy", "vault"))):
+    for folder in (FOLDER, *(TESTS / folder for folder in ("bundles", "guest", "policy", "vault"))):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
     made: Target = importlib.import_module(name).target()
