@@ -24,7 +24,7 @@ from nexus.contract.load import load_contract
 from nexus.errors import NexusError
 from nexus.layout import contract_dir, find_root
 from nexus.machine.argv import Rng
-from nexus.machine.capreasons import Reasons, audited_opens, audited_routes, route_rights, wrong
+from nexus.machine.capreasons import Reasons, audited_opens, audited_routes, route_rights, stated_in, wrong
 from nexus.machine.captables import Holder
 from nexus.machine.debugger import attached
 from nexus.machine.kernelview import KernelView
@@ -43,6 +43,7 @@ CONTRACT = load_contract(contract_dir(ROOT))
 EXACT = "shift=0"  # time is a count of instructions, so that no busy host makes anybody late
 LATE = CONTRACT.number("limit.tick_hz") // 50  # as guest/test/runner/probes.py gives everybody
 SHARE = CONTRACT.number("limit.app_share")
+WAKES_ITSELF = "dropd"  # it has a way to do so
 NOISE = 3000  # lines that guest/apps/hostile/noise.py writes
 REFUSED = ("id-", "twin-")
 PLANTED = "planted"
@@ -265,6 +266,18 @@ def test_share_holds_an_endless_loop(evidence: Evidence) -> None:
     assert 0.8 * SHARE < 1000 * used["cpu"] / used["elapsed"] < 1.2 * SHARE
 
 
+def test_nothing_is_left_of_them(evidence: Evidence) -> None:
+    """No process, no sealed region but that of the one still installed, and with nobody but the client more than it had at first."""
+    last = honest(evidence)[-1].tables
+    rows = evidence.system.processes
+    assert set(last.holders) == set(range(len(rows)))
+    more = {row.name for row in rows if len(last.holders[row.index].slots) > len(row.capabilities)}
+    assert more <= {"runner", WAKES_ITSELF}
+    kept = {stated_in(region, CONTRACT) for region in last.regions if region.sealed}
+    assert {stated.name for stated in kept if stated} == {"app:selftest.hostile-quiet"}
+    assert None not in kept
+
+
 # ---- others keep their deadlines -------------------------------------------------------------------------------------
 
 
@@ -282,6 +295,15 @@ def test_client_was_at_it_all_the_while(evidence: Evidence) -> None:
         asked = evidence.said("asked", label)
         assert asked is not None
         assert asked["rounds"] > 20, label
+
+
+def test_three_apps_at_one_time_make_nobody_late(evidence: Evidence) -> None:
+    asked = evidence.said("asked", "crowd")
+    assert asked is not None
+    assert (asked["failed"], asked["slowest"] < LATE, asked["rounds"] > 20) == (0, True, True)
+    (crowd,) = [one for one in evidence.looks if one.label == "crowd"]
+    services = len(evidence.system.processes)
+    assert len([index for index in crowd.tables.holders if index >= services]) == 3
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

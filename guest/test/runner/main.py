@@ -14,6 +14,7 @@ import wire
 from bundled import BUNDLES
 
 FIRST = "hostile"
+CROWD = ("flood", "loop", "number")
 ALIAS = b"selftest.hostile-alias"  # for a bundle that can't be staged under the name that it gives itself
 LONGEST = contract.LIMIT_TICK_HZ // 2  # of one run
 ROUND = contract.LIMIT_TICK_HZ // 100
@@ -76,26 +77,36 @@ def _over(number):
     return struct.unpack(contract.REPLY_EXECD_WAIT, answer) if status == contract.STATUS_OK else None
 
 
-def _accompany(name, label, number):
+# Rounds of requests beside these children, until none is left of one alone or the time is over and the host has had its look. The end of
+# the one, or None; how long it took.
+def _accompany(label, children):
     meter, begun, end = probes.Meter(), kernel.time(), None
     kernel.console("at %s" % label)
     while end is None and (kernel.time() - begun < LONGEST or not host.has_seen()):
+        name, number = children[meter.rounds % len(children)]
         meter.round(number, name)
         if meter.rounds == AMID:
             host.show("amid %s" % label)
-        end = _over(number)
-    elapsed = kernel.time() - begun
-    if end is None:
-        _start(contract.OP_EXECD_KILL, struct.pack("<I", number))
-        answer = _start(contract.OP_EXECD_WAIT, struct.pack("<I", number))[1]
-        end = struct.unpack(contract.REPLY_EXECD_WAIT, answer)
+        if len(children) == 1:
+            end = _over(number)
+        else:
+            probes.rest(ROUND)
+    kernel.console("asked %s rounds=%04x failed=%04x slowest=%08x" % (label, meter.rounds, meter.failed, meter.slowest))
+    return end, kernel.time() - begun
+
+
+def _end(number):
+    _start(contract.OP_EXECD_KILL, struct.pack("<I", number))
+    return struct.unpack(contract.REPLY_EXECD_WAIT, _start(contract.OP_EXECD_WAIT, struct.pack("<I", number))[1])
+
+
+def _tell(label, end, elapsed):
     cause, value, counter, ticks, starts = end
     kernel.console("over %s cause=%02x value=%016x pc=%016x starts=%02x" % (label, cause, value, counter, starts))
     kernel.console("used %s cpu=%016x elapsed=%016x" % (label, ticks, elapsed))
-    kernel.console("asked %s rounds=%04x failed=%04x slowest=%08x" % (label, meter.rounds, meter.failed, meter.slowest))
 
 
-def run(label, data):
+def _take_in(label, data):
     name = _id_of(data)
     status = take_in(data, name)
     kernel.console("install %s status=%02x" % (label, status & 0xFF))
@@ -103,19 +114,46 @@ def run(label, data):
         status = take_in(data, ALIAS)
         kernel.console("alias %s status=%02x" % (label, status & 0xFF))
         name = ALIAS
+    return name
+
+
+def _let_go(label, name):
+    kernel.console("out %s status=%02x" % (label, _manage(contract.OP_BUNDLEMGRD_UNINSTALL, name) & 0xFF))
+
+
+def run(label, data):
+    name = _take_in(label, data)
     status, number = _exec(name)
     kernel.console("exec %s status=%02x" % (label, status & 0xFF))
     if status == contract.STATUS_OK:
-        _accompany(name, label, number)
+        end, elapsed = _accompany(label, [(name, number)])
+        _tell(label, end or _end(number), elapsed)
     if label != FIRST:
-        kernel.console("out %s status=%02x" % (label, _manage(contract.OP_BUNDLEMGRD_UNINSTALL, name) & 0xFF))
+        _let_go(label, name)
+
+
+# As many at one time as one publisher may have installed beside the first.
+def run_crowd(labels):
+    children = []
+    for label in labels:
+        name = _id_of(BUNDLES[label])
+        take_in(BUNDLES[label], name)
+        children.append((name, _exec(name)[1]))
+    _accompany("crowd", children)
+    for name, number in children:
+        _end(number)
+        _manage(contract.OP_BUNDLEMGRD_UNINSTALL, name)
 
 
 def main():
     probes.keep_value()
-    for label in [FIRST] + sorted(BUNDLES):
-        if label in BUNDLES:
-            run(label, BUNDLES.pop(label))
+    run(FIRST, BUNDLES[FIRST])
+    for label in sorted(BUNDLES):
+        if label != FIRST:
+            run(label, BUNDLES[label])
+    crowd = [label for label in CROWD if label in BUNDLES]
+    if crowd:
+        run_crowd(crowd)
     kernel.console("counts %016x %016x %016x %016x" % probes.counts())
     kernel.console("done")
     while True:
