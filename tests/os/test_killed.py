@@ -139,7 +139,9 @@ def check_decisions(run: Run) -> None:
         allows = [evaluator.decide(subject, action, target, gates, via, mask).allow for mask in masks]
         if row.verdict == FORM.verdicts["allow"]:
             assert any(allows), (subject, action, target, gates, via)
-        elif row.verdict == FORM.verdicts["deny"] and all(allows):  # a record does not tell "rngd" from "rngd" and a zero
+        elif row.verdict == FORM.verdicts["deny"] and all(
+            allows
+        ):  # a record does not tell "rngd" from "rngd" and a zero
             assert not evaluator.decide(subject, action, target + "\0", gates, via).allow
         made["allow" if row.verdict == FORM.verdicts["allow"] else "deny", shown, action] += row.count or 1
     for line in run.lines:
