@@ -50,8 +50,9 @@ def rows_of(machine: Machine, folder: Path, *words: str) -> list[dict[str, Any]]
 
 
 def granted(manifest: Manifest) -> Counter[tuple[int, str, str]]:
-    """Holder, its service id and the name of the route of each capability by which somebody can call somebody at once."""
+    """Holder, its service id and the name of the route of each capability by which somebody can call somebody at once, or has apps do so."""
     endpoint, call = CONTRACT.number("obj.endpoint"), CONTRACT.number("right.call")
+    grant, apps = CONTRACT.number("right.grant"), CONTRACT.number("badge.any_app")
     receive, shift = CONTRACT.number("right.recv"), CONTRACT.number("badge.facet_shift")
     owners = {
         cap.object: row.name
@@ -62,7 +63,8 @@ def granted(manifest: Manifest) -> Counter[tuple[int, str, str]]:
     found: Counter[tuple[int, str, str]] = Counter()
     for row in manifest.processes:
         for cap in row.capabilities:
-            if cap.type == endpoint and cap.rights == call:
+            for_apps = cap.rights == call | grant and int(cap.badge, 16) & (1 << shift) - 1 == apps
+            if cap.type == endpoint and (cap.rights == call or for_apps):
                 server, facet = owners[cap.object], int(cap.badge, 16) >> shift
                 names = {number: name for name, number in CONTRACT.table(f"facet.{server.replace('-', '_')}").items()}
                 names |= {CONTRACT.number("badge.facet_ready"): "ready"}
@@ -109,7 +111,8 @@ def test_trail_has_every_decision_that_the_console_tells(boot: Boot, tmp_path: P
     for row in rows:
         verdict = "allow" if row["verdict"] == "allow" else "deny"
         action = row["action"] if isinstance(row["action"], str) else LINES["unknown"]
-        counted[verdict, names[row["subject"]], action] += row["count"]
+        subject = LINES["app"] if row["subject_ix"] & CONTRACT.number("audit.app") else names[row["subject"]]
+        counted[verdict, subject, action] += row["count"]
     assert said
     assert counted == said
 

@@ -43,15 +43,18 @@ FAILED = re.compile(r" FAIL |^uncaught (?:Refuse|Unreachable|BadReply) ")
 READY = next(f"{row.label}: {row.text}" for row in CONTRACT.markers if row.name == "init_ready")
 DECISION = re.compile(r"policyd: (allow|deny) \(subject=(\S+) action=(\S+)\)")
 # So often, at least, is each found at work; and so many returns of the kernel later it is in the midst of it.
-WORKS = {"logd": 5, "policyd": 5, "rngd": 2, "vault": 1, "keystored": 2, "bundlemgrd": 2, "execd": 2}
+WORKS = {"logd": 7, "policyd": 7, "rngd": 2, "vault": 1, "keystored": 3, "bundlemgrd": 2, "execd": 2}
 LATER = {"logd": 4, "policyd": 4, "rngd": 4, "vault": 2, "keystored": 6, "bundlemgrd": 6, "execd": 6}
 SERVICES = ("logd", "policyd", "rngd", "vault", "keystored", "bundlemgrd", "execd")
 # Phases in which it is broken, where that is not all of them: what nobody asks shows nothing.
-PHASES = {"bundlemgrd": ("bring-up", "bundle", "exec"), "execd": ("bring-up", "bundle", "exec")}
+PHASES = dict.fromkeys(("bundlemgrd", "execd", "dropd"), ("bring-up", "bundle", "exec"))
 # Time is counted in instructions, so that no busy host makes anybody late. Not sleep=off: each stop would take the clock to QEMU's next timer.
 EXACT = "shift=0"
 MEMORY = CONTRACT.number("fault.memory")
-EACH = pytest.mark.parametrize("service", SERVICES)
+CLIENT = "SELFTEST"
+BUNDLEMGRD, EXECD = CONTRACT.table("op.bundlemgrd"), CONTRACT.table("op.execd")
+RECORD, PURGE = CONTRACT.number("op.logd.bundle"), CONTRACT.number("op.keystored.purge")
+APP = re.compile(r"kernel: fault label=app:(\S+) ")
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,18 @@ def check_decisions(run: Run) -> None:
     assert min(made.values(), default=0) >= 0, made
 
 
+def check_bundles(run: Run) -> None:
+    """Nothing was done with a bundle, and no app ran, that nobody was allowed to."""
+    rows = [row for row in (*run.records("decision"), *run.fallbacks) if row.verdict == FORM.verdicts["allow"]]
+    allowed = {(row.subject, row.action, row.target) for row in rows}
+    for row in run.records("bundle"):
+        if row.verdict == FORM.verdicts["allow"] and row.via:  # without it bundlemgrd's own
+            assert (row.subject, row.action, row.target) in allowed, FORM.to_json(row)
+    ran = {found[1] for line in run.lines if (found := APP.match(line))}
+    exec = FORM.actions["proc.exec"]
+    assert ran <= {row.target.rstrip(b"\0").decode() for row in rows if row.action == exec}
+
+
 def check_counts(run: Run) -> None:
     """What init told at the ends of the phases is what the trail and the fallback lines hold."""
     told = re.findall(rf"^init: {LINES['phase']}\S+{LINES['decisions']}(\d+)$", "\n".join(run.lines), re.MULTILINE)
@@ -165,7 +180,7 @@ def check_trail(run: Run) -> None:
 
 
 def check(run: Run) -> None:
-    for rule in (check_proofs, check_decisions, check_counts, check_trail):
+    for rule in (check_proofs, check_decisions, check_bundles, check_counts, check_trail):
         rule(run)
 
 
@@ -219,7 +234,7 @@ def break_in_each(machine: Machine, service: str, phases: Sequence[str], reach: 
     return broken
 
 
-@EACH
+@pytest.mark.parametrize("service", [*SERVICES, "dropd"])
 def test_fault_in_its_sleep_at_the_beginning_of_each_phase(boot: Boot, service: str) -> None:
     machine = boot(icount=EXACT)
     phases = PHASES.get(service, CONTRACT.phases)
@@ -227,7 +242,7 @@ def test_fault_in_its_sleep_at_the_beginning_of_each_phase(boot: Boot, service: 
     assert broken == len(phases)
 
 
-@EACH
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("later", [False, True], ids=["woken", "later"])
 def test_fault_in_the_midst_of_its_work_in_each_phase(boot: Boot, service: str, later: bool) -> None:
     """Behind the wait for what it is asked; and at a later return of the kernel, in the midst of an answer or a call of its own."""
@@ -235,6 +250,79 @@ def test_fault_in_the_midst_of_its_work_in_each_phase(boot: Boot, service: str, 
     reach = partial(at_work, service, LATER[service] if later else 1)
     broken = break_in_each(machine, service, PHASES.get(service, CONTRACT.phases)[1:], reach)
     assert broken >= WORKS[service]
+
+
+# ---- a fault in the midst of what has more than one step -------------------------------------------------------------
+
+
+def stages(breaker: Breaker) -> bool:
+    """bundlemgrd has a region for a new bundle."""
+    return breaker.until_phase("bundle") and breaker.until_kernel("region_map", "bundlemgrd")
+
+
+def puts(breaker: Breaker) -> bool:
+    """A piece of it is there, and the next one comes."""
+    return stages(breaker) and all(breaker.until_request(CLIENT, BUNDLEMGRD["put"]) for _ in range(2))
+
+
+def seals(breaker: Breaker) -> bool:
+    return stages(breaker) and breaker.until_kernel("region_seal", "bundlemgrd")
+
+
+def records(breaker: Breaker) -> bool:
+    """It is judged, and not entered."""
+    return seals(breaker) and breaker.until_request("bundlemgrd", RECORD)
+
+
+def purges(breaker: Breaker) -> bool:
+    """A bundle is uninstalled, its region empty, and what its app has stored still there."""
+    return breaker.until_phase("bundle") and breaker.until_request("bundlemgrd", PURGE)
+
+
+def spawns(breaker: Breaker) -> bool:
+    """There is a child that was never resumed."""
+    return breaker.until_phase("bundle") and breaker.until_kernel("spawn_app", "execd")
+
+
+def waits(breaker: Breaker) -> bool:
+    """There is a child that runs, and somebody asks how it ended."""
+    return spawns(breaker) and breaker.until_request(CLIENT, EXECD["wait"])
+
+
+@pytest.mark.parametrize(
+    ("service", "reach"),
+    [
+        *(("bundlemgrd", reach) for reach in (stages, puts, seals, records, purges)),
+        *(("execd", reach) for reach in (spawns, waits)),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_fault_of_who_does_it(boot: Boot, service: str, reach: Callable[[Breaker], bool]) -> None:
+    check_broken(boot(icount=EXACT), service, reach)
+
+
+@pytest.mark.parametrize(
+    ("service", "times", "reach"),
+    [
+        ("logd", 1, records),
+        ("logd", LATER["logd"], records),
+        ("keystored", 1, purges),
+        ("keystored", 3, purges),
+        ("execd", LATER["execd"], waits),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_fault_of_who_is_asked(boot: Boot, service: str, times: int, reach: Callable[[Breaker], bool]) -> None:
+    check_broken(boot(icount=EXACT), service, lambda breaker: reach(breaker) and breaker.into(service, times))
+
+
+def check_broken(machine: Machine, service: str, reach: Callable[[Breaker], bool]) -> None:
+    with machine.held() as breaker:
+        assert reach(breaker)
+        assert breaker.break_process(service)
+        run = ended(machine, breaker)
+    check(run)
+    check_back(run, service)
 
 
 # ---- more faults than restarts ---------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from nexus.machine.debugger import Debugger
 from nexus.machine.kernelview import KernelView
 
 PRINTS, RETURNS, CANCELS, FINISHES = "console_write", "trap_return", "ipc_cancel", "finish_now"
-ASKS = "system_control"
+ASKS, CALLS = "system_control", "ipc_call"
+OP_AT = 1  # in a frame
 ASLEEP = ("state.receiving", "state.calling", "state.waiting")
 ENDED = ("state.stopped", "state.suspended", "state.loading", "state.empty")
 LABEL_BYTES = 64
@@ -56,6 +57,23 @@ class Breaker:
                 return False
             self._begun += self._closes()
         return self._begun == wanted
+
+    def until_kernel(self, function: str, label: str) -> bool:
+        """Until that process has come into this function of the kernel, which is given who asks. False: the run ended before."""
+        place = self._process(label)
+        while self._run_to(function, FINISHES) == function:
+            if self.debugger.register("a0") == place:
+                return True
+        return False
+
+    def until_request(self, label: str, op: int) -> bool:
+        """Until that process, which runs by now, calls somebody with this operation. False: the run ended before."""
+        page = self.view.translate(self.view.index_of(label), self.contract.number("va.ipc"))
+        assert page is not None
+        while self.until_kernel(CALLS, label):
+            if self.debugger.read(page, OP_AT + 1)[OP_AT] == op:
+                return True
+        return False
 
     def into(self, label: str, times: int = 1) -> bool:
         """Until that process, asleep now, has been woken and the kernel has gone back into it for so many times: the first time it
