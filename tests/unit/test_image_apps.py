@@ -84,6 +84,21 @@ def test_changed_byte_of_a_bundle_refuses_the_image(root: Path, contract: Contra
         given(root, contract, path)
 
 
+@pytest.mark.parametrize("gates", [(), ("provisioning",)], ids=["none", "another"])
+def test_publisher_whose_secret_everybody_knows_needs_the_gate(
+    root: Path, contract: Contract, gates: tuple[str, ...]
+) -> None:
+    system = replace(load_system("default", root, contract), gates=gates)
+    with pytest.raises(RecipeError, match=r"default\.toml:\d+: trust: found 'dev', whose secret everybody knows"):
+        apps.apps_of(system, contract, root, quiet)
+
+
+def test_specimen_that_would_be_taken_refuses_the_image(root: Path, contract: Contract, tmp_path: Path) -> None:
+    path = recipe(tmp_path, ROW + f'specimens = ["{HELLO}"]\n')
+    with pytest.raises(RecipeError, match=r"specimens: found 'guest/apps/hello', which is right"):
+        given(root, contract, path)
+
+
 def test_publisher_with_a_secret_is_trusted_without_the_gate(own_clone: Path, contract: Contract) -> None:
     dev = layout.trust_dir(own_clone) / "dev.toml"
     lines = [line for line in dev.read_text(encoding="utf-8").splitlines() if not line.startswith("known_seed")]

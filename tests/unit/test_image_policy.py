@@ -24,6 +24,7 @@ from nexus.image.contents import known_keys
 from nexus.image.inspect import Finding, forbidden_symbols, inspect_image
 from nexus.image.policy import grants_module, policy_of
 from nexus.policy.evaluate import compile_policy, load_evaluator, refused_grants, route_name
+from nexus.policy.universe import UNDECLARED_APP
 from nexus.recipe import memory
 from nexus.recipe.check import load_system
 from nexus.recipe.model import PAGE, Process, System
@@ -98,7 +99,12 @@ def test_ready_questions_are_grants_too(system: System, root: Path, contract: Co
     policy = policy_of(system, contract, root)
     assert policy is not None
     asked = [(grant.holder, grant.target) for grant in policy.grants]
-    assert asked == [(process.index, route_name(edge)) for process in system.processes for edge in process.calls]
+    assert asked == [
+        (process.index, route_name(edge))
+        for process in system.processes
+        for edge in (*process.calls, *([process.app_calls] if process.app_calls else []))
+    ]
+    assert (system.process("execd").index, "init") in asked, "every app's, which execd holds"
     assert (system.root.index, "rngd:ready") in asked
     base = (layout.policy_dir(root) / "base.toml").read_text(encoding="utf-8")
     assert base.count('target = "*:ready"') == 1
@@ -194,14 +200,17 @@ def test_boot_grants_say_holder_target_and_rule(system: System, root: Path, cont
     assert policy is not None
     module = read_module(grants_module(policy))
     rows = list(struct.iter_unpack(module["ROW"], module["GRANTS"]))
-    assert len(rows) == sum(len(process.calls) for process in system.processes)
+    assert len(rows) == sum(len(process.calls) for process in system.processes) + 1, "and what apps get"
     evaluator = load_evaluator(system, contract, root)
     for holder, service_id, action, number, target in rows:
         process, rule = system.processes[holder], evaluator.policy.rules[number - 1]
         assert (service_id, action) == (process.service_id, contract.number("action.route"))
         assert rule.allow
-        assert rule.subject.matches(process.id_name)
         assert "route" in rule.actions
+        if process.app_calls and target.rstrip(b"\0").decode() == route_name(process.app_calls):
+            assert rule.subject.matches(UNDECLARED_APP)
+            continue
+        assert rule.subject.matches(process.id_name)
         assert target.rstrip(b"\0").decode() in [route_name(edge) for edge in process.calls]
 
 

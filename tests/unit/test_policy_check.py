@@ -208,6 +208,23 @@ def test_static_grant_that_policy_denies_is_named(tmp_path: Path, capsys: pytest
     assert "[process rngd] calls: found 'logd:query', which policy denies" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("rules", "refused"),
+    [
+        ("", ["app:undeclared"]),
+        (rule("app:*", "route", "init"), []),
+        (rule("app:*", "route", "init") + rule("app:dev.one", "route", "init", "deny"), ["app:dev.one"]),
+    ],
+    ids=["no rule", "every app", "all but one"],
+)
+def test_what_every_app_gets_is_decided_for_each(rules: str, refused: list[str]) -> None:
+    """Even one app that may not have it stands against it: it could not be kept from that one."""
+    system = load_system("default", ROOT, CONTRACT)
+    asked = evaluator(rules, services=tuple(process.id_name for process in system.processes))
+    found = [one.subject for one in refused_grants(system, asked) if one.key == "app_calls"]
+    assert found == refused
+
+
 def test_gates_that_the_image_opens_are_open() -> None:
     system = load_system("default", ROOT, CONTRACT)
     text = FOLDER / "good/deny_beside_an_allow.toml"

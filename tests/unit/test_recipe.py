@@ -143,6 +143,23 @@ def test_root_can_route_to_what_only_apps_ask_for(root: Path, contract: Contract
     assert held == {f"ROUTE_{edge.server.upper()}" for edge in system.app_routes}
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('native = "firmware/test/pong"\ncapabilities = ["spawn"]\n', "capabilities: found 'spawn', which "),
+        ('native = "firmware/test/pong"\nlabel = "app:dev.x"\n', "label: found 'app:dev.x', whose lines "),
+    ],
+    ids=["spawn", "label"],
+)
+def test_nobody_else_makes_apps_or_prints_like_one(
+    root: Path, contract: Contract, tmp_path: Path, row: str, says: str
+) -> None:
+    path = tmp_path / "more.toml"
+    path.write_text(f'base = "default"\n[[process]]\nname = "more"\n{row}', encoding="utf-8")
+    with pytest.raises(RecipeError, match=says):
+        load_system(str(path), root, contract)
+
+
 def test_rights_are_the_least_that_serve(selftest: System, contract: Contract) -> None:
     right = contract.table("right")
     for process in selftest.processes:
