@@ -14,6 +14,7 @@ from typing import Any
 
 from shims.asker import Asker, frame
 from shims.device import Device, healthy
+from shims.disk import Disk
 from shims.machine import Machine
 from target import Generic, Target
 
@@ -105,7 +106,10 @@ class Served:
         self.boot()
 
     def boot(self) -> None:
-        self.machine = Machine(self.system, CONTRACT, ROOT, device=Device(healthy()), sources={CLIENT: IDLE})
+        devices = {"drop": Disk()}
+        self.machine = Machine(
+            self.system, CONTRACT, ROOT, device=Device(healthy()), devices=devices, sources={CLIENT: IDLE}
+        )
         self.machine.flags = self.machine.contract.FLAG_KEEP
         self.machine.boot()
         self.asker = Asker(self.machine, CLIENT)
