@@ -10,7 +10,7 @@ import kernel
 import route
 import wire
 
-LATE = contract.LIMIT_TICK_HZ // 50  # 20 ms; the shortest deadline that anybody usually gives is 0.5 s
+LATE = contract.LIMIT_TICK_HZ // 20  # 50 ms, a few of them the host's own; deadlines are usually 1 s to 150 s
 _KEY, _VALUE = b"runner", b"what nobody else may see or change"
 _ways = {}
 
