@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 ROOT = find_root()
 CONTRACT = load_contract(contract_dir(ROOT))
-EXACT = "shift=0"  # time is a count of instructions but where all are idle, so that a busy host makes hardly anybody late
+EXACT = (
+    "shift=0"  # time is a count of instructions but where all are idle, so that a busy host makes hardly anybody late
+)
 LATE = CONTRACT.number("limit.tick_hz") // 20  # as guest/test/runner/probes.py gives everybody
 SHARE = CONTRACT.number("limit.app_share")
 WAKES_ITSELF = "dropd"  # it has a way to do so
