@@ -59,7 +59,11 @@ def modules(commands: list[list[str]]) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("arguments", "environ", "expected"),
     [
-        ([], {}, [["nexus", "test-os"], ["pytest", "tests/os", "--ignore=tests/os/test_kernel.py"]]),
+        (
+            [],
+            {},
+            [["nexus", "test-os"], ["pytest", "tests/os", *steps.ON_ALL_CORES, "--ignore=tests/os/test_kernel.py"]],
+        ),
         ([], {"RUN_PHASE": "mmio"}, [["nexus", "test-os"]]),
         (["--phase", "mmio"], {}, [["nexus", "test-os", "--phase", "mmio"]]),
         (["-k", "a or b"], {}, [["pytest", "tests/os", "-k", "a or b"]]),

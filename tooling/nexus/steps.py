@@ -20,6 +20,9 @@ GATES = {"test": TEST, "test-all": (*TEST, "mutants", "bench")}
 RUN_VARIABLES = ("RUN_PHASE", "RUN_UNTIL_MARKER")
 PYTEST_OPTIONS = ("-k", "-x", "-m", "--lf", "--co", "--collect-only")
 
+# Boots of different files side by side: a machine takes one core. Tests of one file share clones and machines.
+ON_ALL_CORES = ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+
 # What `test-kernel` runs by itself; among tests/os it is for whoever asks pytest for it.
 KERNEL_PROOF = "tests/os/test_kernel.py"
 
@@ -80,7 +83,7 @@ def test_os_commands(arguments: Sequence[str], environ: Mapping[str, str]) -> li
         return [tests]
     if arguments or any(environ.get(name) for name in RUN_VARIABLES):
         return [boot]
-    return [boot, [*tests, f"--ignore={KERNEL_PROOF}"]]
+    return [boot, [*tests, *ON_ALL_CORES, f"--ignore={KERNEL_PROOF}"]]
 
 
 def call(argv: Sequence[str]) -> int:
