@@ -365,7 +365,7 @@ def test_system_goes_on_without_a_service_that_is_used_up(boot: Boot, service: s
     assert [row.reason for row in found] == [MEMORY] * restarts_of(service)
 
 
-@pytest.mark.parametrize("service", ["rngd", "keystored"])
+@pytest.mark.parametrize("service", ["rngd", "keystored", "bundlemgrd", "execd"])
 def test_route_to_a_service_that_is_used_up_is_unavailable(boot: Boot, service: str) -> None:
     """And only that: other routes are given and work, and what nobody may have is still denied."""
     machine = boot("test-attack", icount=EXACT)

@@ -165,5 +165,6 @@ class Machine:
             from pexpect.socket_pexpect import SocketSpawn
 
             # Bytes only: with an encoding SocketSpawn of pexpect 4.9 raises TypeError.
-            self._script = SocketSpawn(self.session.console.view(), searchwindowsize=4096, maxread=65536)
+            # It searches no more than the window's worth of bytes at the end, so what it reads at once has to be less.
+            self._script = SocketSpawn(self.session.console.view(), searchwindowsize=4096, maxread=2048)
         return self._script
