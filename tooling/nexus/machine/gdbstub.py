@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import cached_property
 from pathlib import Path
 
 from nexus.errors import MachineError
@@ -23,7 +24,6 @@ class Gdbstub:
         self._socket.settimeout(ANSWER_SECONDS)
         self._socket.connect(str(path))
         self._rest = b""
-        self._numbers = self._describe()
 
     def register(self, name: str) -> int:
         answer = self._ask(f"p{self._number(name):x}")
@@ -41,7 +41,8 @@ class Gdbstub:
             raise MachineError(f"gdbstub: no register `{name}`")
         return self._numbers[name]
 
-    def _describe(self) -> dict[str, int]:
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
         """Registers in the order of the description's files; one without a number follows the one before."""
         self._ask("qSupported:xmlRegisters=riscv")
         numbers: dict[str, int] = {}
