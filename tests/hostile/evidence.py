@@ -35,7 +35,7 @@ SYSTEM = "test-hostile"
 OWN_ROW = 'bundles = ["guest/apps/hostile"]'
 SECONDS = 60.0
 TRIES = 20
-MOMENT = re.compile(r"runner: (amid|done)(?: ([a-z0-9-]+))?")
+MOMENT = re.compile(r"runner: (amid|late|done)(?: ([a-z0-9-]+))?")
 DONE = "done"
 RUNNER = "runner"
 LEAVES = "trap_return"  # the kernel comes here with a process to go on with
@@ -56,11 +56,11 @@ class Look:
 class Evidence:
     """What there is to judge by, when all is over."""
 
-    cases: Sequence[Case]
-    system: System
-    contract: Contract
-    looks: list[Look] = field(default_factory=list)
-    console: list[str] = field(default_factory=list)
+    cases: Sequence[Case] = field(repr=False)
+    system: System = field(repr=False)
+    contract: Contract = field(repr=False)
+    looks: list[Look] = field(default_factory=list, repr=False)
+    console: list[str] = field(default_factory=list, repr=False)
     code: int | None = None  # of a machine that has ended, which none may
 
     @cached_property
@@ -118,7 +118,7 @@ def _verifies(contract: Contract, case: Case, publishers: tuple[object, ...]) ->
 
 
 def watch(machine: Machine, evidence: Evidence) -> None:
-    """Until the runner is done: a look in the midst of each app that lives so long, and one at the end."""
+    """Until the runner is done: two looks at each app that lives so long, in the midst of it and before its end, and one at the end."""
     for number in count():
         seen = machine.session.console.line(number, SECONDS)
         assert seen is not None, "the runner says nothing any more"

@@ -91,6 +91,10 @@ def _accompany(label, children):
             end = _over(number)
         else:
             probes.rest(ROUND)
+    if end is None:
+        host.show("late %s" % label)
+        while not host.has_seen():
+            probes.rest(ROUND)
     kernel.console("asked %s rounds=%04x failed=%04x slowest=%08x" % (label, meter.rounds, meter.failed, meter.slowest))
     return end, kernel.time() - begun
 
