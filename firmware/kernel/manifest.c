@@ -12,16 +12,12 @@ _Static_assert(BUNDLE_AT_PUBLIC_KEY - BUNDLE_AT_KEY_ID == sizeof(uint64_t), "a p
 _Static_assert(ENTRY_BYTES == IPC_ENTRY_BYTES, "an entry fits into the IPC page");
 _Static_assert(POLICY_LIMIT_ACTIONS <= 64, "a mask has a bit for each action");
 
-#define PREFIX "app:"
-enum { PREFIX_BYTES = sizeof PREFIX - 1 };
+enum { PREFIX_BYTES = sizeof SERVICE_ID_APP_PREFIX - 1 };
 _Static_assert(PREFIX_BYTES + ID_BYTES <= LIMIT_SPAWN_NAME_BYTES, "a name fits");
 
-#define FNV_OFFSET 0xcbf29ce484222325ull
-#define FNV_PRIME 0x100000001b3ull
-
 static uint64_t service_id_of(const char *name) {
-    uint64_t id = FNV_OFFSET;
-    while (*name) id = (id ^ (uint8_t)*name++) * FNV_PRIME;
+    uint64_t id = SERVICE_ID_OFFSET;
+    while (*name) id = (id ^ (uint8_t)*name++) * SERVICE_ID_PRIME;
     return id;
 }
 
@@ -33,7 +29,7 @@ static uint64_t u64_at(const uint8_t *page, uint32_t at) { return u32_at(page, a
 /* [a-z0-9.-]{1,32}, and nothing but zeros behind it; so no name runs into the next field, or looks like two. */
 static bool read_name(const uint8_t *page, char *name) {
     uint32_t n = 0;
-    __builtin_memcpy(name, PREFIX, PREFIX_BYTES);
+    __builtin_memcpy(name, SERVICE_ID_APP_PREFIX, PREFIX_BYTES);
     for (; n < ID_BYTES && page[BUNDLE_AT_ID + n]; n++) {
         char c = (char)page[BUNDLE_AT_ID + n];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-')) return false;

@@ -75,6 +75,11 @@ def test_service_id_is_fnv_1a_64(name: str, expected: int) -> None:
     assert service_id(name) == expected
 
 
+def test_service_id_is_the_contracts(contract: Contract) -> None:
+    one = ((contract.number("service_id.offset") ^ ord("a")) * contract.number("service_id.prime")) % 2**64
+    assert service_id("a") == one
+
+
 def test_dense_index_is_the_place_in_the_recipe_and_overlays_append(selftest: System) -> None:
     assert [process.name for process in selftest.processes][:4] == ["init", "logd", "policyd", "rngd"]
     assert selftest.process("selftest").index > selftest.process("rngd").index

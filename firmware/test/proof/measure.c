@@ -238,8 +238,8 @@ void repair_servers(void) {
 
 /* FNV-1a-64, as the builder and the kernel form identities. */
 uint64_t service_id_of(const char *name) {
-    uint64_t id = 0xcbf29ce484222325ull;
-    while (*name) id = (id ^ (uint8_t)*name++) * 0x100000001b3ull;
+    uint64_t id = SERVICE_ID_OFFSET;
+    while (*name) id = (id ^ (uint8_t)*name++) * SERVICE_ID_PRIME;
     return id;
 }
 
