@@ -59,7 +59,12 @@ def test_run_with_the_right_pages_passes(clone: Clone, recipe: str) -> None:
         (TABLE, "[Part(POLICY, policy.table)]", f"[Part(POLICY, {UNCOUNTED})]", ": digest "),
         (KERNEL, MAPPED, MAPPED.replace("policy.start,", f"policy.start - {OF_RNGD},"), "rngd: digest "),
         (KERNEL, MAPPED, MAPPED.replace("IMAGE_R)", "IMAGE_R | IMAGE_W)"), "page 0 of it is not read-only"),
-        (KERNEL, MAPPED, MAPPED.replace("row->policy ?", "p->index ?"), "its row does not say so"),
+        (
+            KERNEL,
+            MAPPED,
+            MAPPED.replace("row->policy ?", "p->index && p->index < image.process_count ?"),
+            "its row does not say so",
+        ),
     ],
     ids=["another-table", "another-page", "writable", "for-everybody"],
 )
