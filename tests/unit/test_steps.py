@@ -74,6 +74,10 @@ def test_test_os_runs(arguments: list[str], environ: dict[str, str], expected: l
     assert modules(steps.test_os_commands(arguments, environ)) == expected
 
 
+def test_options_of_a_gate_are_for_steps_that_it_has() -> None:
+    assert all(set(options) <= set(steps.GATES[gate]) for gate, options in steps.SHORT.items())
+
+
 def test_justfile_has_exactly_the_verbs() -> None:
     text = (ROOT / "justfile").read_text()
     assert sorted(re.findall(r"^([a-z][\w-]*) \*ARGS:$", text, re.MULTILINE)) == sorted(VERBS.split())
