@@ -62,7 +62,7 @@ def modules(commands: list[list[str]]) -> list[list[str]]:
         (
             [],
             {},
-            [["nexus", "test-os"], ["pytest", "tests/os", *steps.ON_ALL_CORES, "--ignore=tests/os/test_kernel.py"]],
+            [["nexus", "test-os"], ["pytest", "tests/os", *steps.SIDE_BY_SIDE, "--ignore=tests/os/test_kernel.py"]],
         ),
         ([], {"RUN_PHASE": "mmio"}, [["nexus", "test-os"]]),
         (["--phase", "mmio"], {}, [["nexus", "test-os", "--phase", "mmio"]]),

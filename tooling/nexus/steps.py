@@ -21,8 +21,9 @@ SHORT = {"test": {"fuzz": ("--runs", "15000")}}  # options of a step where a gat
 RUN_VARIABLES = ("RUN_PHASE", "RUN_UNTIL_MARKER")
 PYTEST_OPTIONS = ("-k", "-x", "-m", "--lf", "--co", "--collect-only")
 
-# Boots of different files side by side: a machine takes one core. Tests of one file share clones and machines.
-ON_ALL_CORES = ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+# Boots of different files side by side: a machine takes one core, and some tests wait for time to pass. Tests of one file share
+# clones and machines.
+SIDE_BY_SIDE = ("--numprocesses", str(1 + (os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 
 # What `test-kernel` runs by itself; among tests/os it is for whoever asks pytest for it.
 KERNEL_PROOF = "tests/os/test_kernel.py"
@@ -84,7 +85,7 @@ def test_os_commands(arguments: Sequence[str], environ: Mapping[str, str]) -> li
         return [tests]
     if arguments or any(environ.get(name) for name in RUN_VARIABLES):
         return [boot]
-    return [boot, [*tests, *ON_ALL_CORES, f"--ignore={KERNEL_PROOF}"]]
+    return [boot, [*tests, *SIDE_BY_SIDE, f"--ignore={KERNEL_PROOF}"]]
 
 
 def call(argv: Sequence[str]) -> int:
