@@ -26,7 +26,10 @@ _LOWER = b"abcdefghijklmnopqrstuvwxyz"
 
 # Which of all bytes these are. Looking one up costs the same whatever it is: refusals about names of one length do not differ.
 def _table(of):
-    return bytes([octet in of for octet in range(256)])
+    table = bytearray(256)
+    for octet in of:
+        table[octet] = 1
+    return table
 
 
 _OF_IDS = _table(_LOWER + b"0123456789.-")
