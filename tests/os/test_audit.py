@@ -25,8 +25,7 @@ CONTRACT = load_contract(contract_dir(find_root()))
 LINES = CONTRACT.table("line")
 KEEP = {"flags": str(CONTRACT.number("flag.keep"))}
 MARKERS = {row.name: f"{row.label}: {row.text}" for row in CONTRACT.markers}
-UP, DECIDER_UP = MARKERS["init_ready"], MARKERS["policyd_ready"]
-BROUGHT_UP = f"init: {LINES['phase']}{CONTRACT.phases[0]}"
+UP, DECIDER_UP, LOGD_UP = MARKERS["init_ready"], MARKERS["policyd_ready"], MARKERS["logd_ready"]
 ENDED = f"init: {LINES['phase']}{CONTRACT.phases[-1]}"
 KEPT = CONTRACT.number("va.kept")
 RECORD = CONTRACT.number("audit.record_bytes")
@@ -154,7 +153,7 @@ def test_trail_goes_on_after_the_death_of_logd(boot: Boot, tmp_path: Path) -> No
     with attached(machine.session) as debugger:
         stop_logd(debugger, view)
     machine.expect("kernel: fault label=logd")
-    machine.expect(BROUGHT_UP)
+    machine.expect(LOGD_UP)  # the next one; init starts it once it has closed the phase
     rows = rows_of(machine, tmp_path)
     (restart,) = [row for row in rows if row["kind"] == "restart" and row["via_ix"] == CONTRACT.number("audit.nobody")]
     logd = next(row for row in manifest_of(machine).processes if row.name == "logd")
