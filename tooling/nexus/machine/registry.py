@@ -98,7 +98,7 @@ def create_run(root: Path, system: str) -> RunDir:
     runs = runs_dir(root)
     runs.mkdir(parents=True, exist_ok=True)
     _prune(runs)
-    run = RunDir(runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{system}-{secrets.token_hex(2)}")
+    run = RunDir(runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{system}-{secrets.token_hex(4)}")
     run.path.mkdir()
     link = runs / f".latest-{run.id}"
     link.symlink_to(run.id)
