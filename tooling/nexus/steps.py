@@ -15,7 +15,7 @@ from pathlib import Path
 
 TEST = ("lint", "test-host", "fuzz", "test-os", "test-kernel")
 GATES = {"test": TEST, "test-all": (*TEST, "mutants", "bench")}
-SHORT = {"test": {"fuzz": ("--runs", "15000")}}  # options of a step where a gate has no time for all of it
+SHORT = {"test": {"fuzz": ("--runs", "10000")}}  # options of a step where a gate has no time for all of it
 
 # Variables that shorten or prolong one judged boot; whoever sets one wants that boot and nothing after it.
 RUN_VARIABLES = ("RUN_PHASE", "RUN_UNTIL_MARKER")
