@@ -5,11 +5,12 @@ disk is overlooked, whenever it comes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from shims.asker import Answer, Asker
-from shims.disk import SECTOR, Disk, Reply, Request
+from shims.disk import SECTOR, Disk, Reply, Request, honest
 from shims.dropworld import (
     CONTRACT,
     DIES,
@@ -128,6 +129,19 @@ def test_interrupts_without_a_change_change_nothing(world: Callable[..., DropWor
     assert (one.said, len(one.disk.requests)) == ([installed(7)], before)
 
 
+@pytest.mark.parametrize(
+    ("data", "told"), [(drop_of(7, SMALL), installed(7)), (bytes(range(256)) * 8, refused(0, "malformed"))]
+)
+def test_change_that_is_counted_late_is_judged_once(world: Callable[..., DropWorld], data: bytes, told: str) -> None:
+    one = world()
+    assert one.put(data) == [told]
+    one.disk.count_late()
+    one.machine.run()
+    assert one.said == [told]
+    one.put(b"")
+    assert one.put(data) == [told]
+
+
 def test_change_to_a_disk_of_the_same_size_is_seen(world: Callable[..., DropWorld]) -> None:
     one = world(drop_of(7, SMALL))
     one.disk.change(b"")
@@ -151,6 +165,19 @@ def test_change_during_a_read_is_not_lost(world: Callable[..., DropWorld], at: i
     one.disk.answers = nature
     assert one.put(drop_of(7, file_of(2 * ONE_READ + 1)))[-1] == installed(8)
     assert one.said.count(installed(8)) == 1
+
+
+def test_header_is_not_judged_by_the_size_of_the_disk_before(world: Callable[..., DropWorld]) -> None:
+    second = drop_of(8, file_of(ONE_READ))
+
+    def nature(_request: Request, reply: Reply) -> Reply:
+        one.disk.answers = honest
+        one.disk.change(second)
+        return replace(reply, data=second[:SECTOR])
+
+    one = world()
+    one.disk.answers = nature
+    assert one.put(drop_of(7, SMALL)) == [installed(8)]
 
 
 def test_file_is_copied_with_few_reads(world: Callable[..., DropWorld]) -> None:

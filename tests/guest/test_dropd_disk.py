@@ -189,11 +189,11 @@ def test_disk_that_is_gone_under_its_header(world: Callable[..., DropWorld]) -> 
     """Its file was cut while it was read."""
     one = world()
 
-    def nature(_request: Request, reply: Reply) -> Reply:
+    def nature(request: Request, reply: Reply) -> Reply | None:
         one.disk.data = b""
-        return reply
+        return faults.failing(request, reply)
 
-    one.disk.answers = nature
+    one.disk.answers = faults.from_request(1, nature)
     assert one.put(DROP) == [refused(7, "unavailable")]
     one.disk.answers = faults.honest
     assert one.put(drop_of(8, SMALL)) == [installed(8)]

@@ -256,7 +256,7 @@ def test_disks_of_any_kind_leave_dropd_ready_for_the_next(boot: Boot, bundle: Ca
     ]
     for disk, line in wrong:
         machine.drop(disk)
-        wait_for(machine, line)
+        wait_for(machine, line)  # from where the last one ended: lines that are alike are told apart
     for nothing in (b"", empty_disk(CONTRACT), bytes(SECTOR)):
         machine.drop(nothing)
     machine.drop(numbered(9, data, start=True))

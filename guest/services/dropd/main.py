@@ -9,7 +9,7 @@ import delivery
 import header
 import kernel
 import server
-from virtio_blk import ReadError, VirtioBlk
+from virtio_blk import SECTOR, ReadError, VirtioBlk
 from virtqueue import DeviceError, Silent
 from wire import Refuse
 
@@ -22,6 +22,7 @@ class Disk:
         self.again = kernel.mint(caps.NOTIFICATION, _OWN_BIT, contract.RIGHT_CALL)
         self.usable = True
         self.seen = None  # state of the disk when it was last looked at
+        self.judged = None  # sectors and first sector of what was there then
 
     def start(self):
         try:
@@ -58,10 +59,10 @@ class Disk:
     def _take(self, sectors):
         number = contract.DROP_EMPTY
         try:
-            if sectors == 0:
+            sector = self._first_sector(sectors)
+            if self.blk.state() != self.seen:  # of another disk than the size, maybe: look at that one next
                 return
-            sector = bytes(self.blk.read(0, 1, client.deadline(contract.LIMIT_DROP_TICKS)))
-            if header.empty(sector):
+            if self._again(sectors, sector) or header.empty(sector):
                 return
             number = header.number(sector)
             flags, count, name = header.read(sector, sectors)
@@ -76,6 +77,15 @@ class Disk:
         except DeviceError:
             self._refuse(number, contract.STATUS_UNAVAILABLE)
             raise
+
+    # All zeros if there is none.
+    def _first_sector(self, sectors):
+        return bytes(self.blk.read(0, 1, client.deadline(contract.LIMIT_DROP_TICKS)) if sectors else SECTOR)
+
+    # Whether this is what was judged last. QEMU shows a new size before it counts the change, so one drop can look like two.
+    def _again(self, sectors, sector):
+        before, self.judged = self.judged, (sectors, sector)
+        return before == self.judged
 
     # A header of a disk that has been changed since then is nobody's: the next look is at the new one.
     def _refuse(self, number, status):

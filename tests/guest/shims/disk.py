@@ -91,6 +91,11 @@ class Disk(Device):
         if interrupts:
             self.spurious_interrupt()
 
+    def count_late(self) -> None:
+        """Tell once more of the last change, with another count, as QEMU does when the guest has seen the size before that."""
+        self.generation += 1
+        self.spurious_interrupt()
+
     def reset_by_host(self) -> None:
         super().reset_by_host()
         self.pending.clear()
