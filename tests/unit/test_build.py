@@ -109,7 +109,7 @@ def test_image_that_somebody_changed_is_built_again(own_clone: Path) -> None:
     assert image.read_bytes() == good
 
 
-@pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/default.toml"])
+@pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/services.toml"])
 def test_stale_image_is_told_by_the_file_that_changed(found: manifest.Manifest, own_clone: Path, change: str) -> None:
     assert manifest.changed_inputs(found, own_clone) == []
     append(own_clone / change, "\n")

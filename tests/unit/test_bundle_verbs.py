@@ -236,7 +236,7 @@ def test_row_that_key_shows_makes_a_publisher(
     assert "found no key that everybody knows, expected --key PEM" in said_by(capsys, "bundle", "sign", file, code=2)
     assert f"acme.{NAME} 1.0.0, signed by acme" in said_by(capsys, "bundle", "sign", file, "--key", "acme.pem")
     assert "bundle: unknown: " in said_by(capsys, "bundle", "verify", file, code=1)
-    recipe = own_clone / "recipes/systems/default.toml"
+    recipe = own_clone / "recipes/systems/services.toml"
     recipe.write_text(
         recipe.read_text(encoding="utf-8").replace('trust = ["dev"]', 'trust = ["dev", "acme"]'), encoding="utf-8"
     )

@@ -129,7 +129,7 @@ def test_grant_that_a_rule_denies_is_refused_with_that_rule(
     )
     assert main(["build-image", "--system", str(path)]) == 4
     said = capsys.readouterr().err
-    where = "recipes/systems/default.toml:"
+    where = "recipes/systems/services.toml:"
     assert f"nexus: {where}" in said
     assert "[process rngd] calls: found 'logd:append', which policy denies 'rngd' (rule " in said
     assert "recipes/policy/decided.toml:2), expected a route that it allows" in said

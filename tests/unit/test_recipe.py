@@ -83,7 +83,7 @@ def test_service_id_is_the_contracts(contract: Contract) -> None:
 def test_dense_index_is_the_place_in_the_recipe_and_overlays_append(selftest: System) -> None:
     assert [process.name for process in selftest.processes][:4] == ["init", "logd", "policyd", "rngd"]
     assert selftest.process("selftest").index > selftest.process("rngd").index
-    assert selftest.files == ("recipes/systems/default.toml", "recipes/systems/selftest.toml")
+    assert selftest.files == ("recipes/systems/services.toml", "recipes/systems/default.toml", "recipes/systems/selftest.toml")
 
 
 def test_ranks_follow_the_design(selftest: System) -> None:
