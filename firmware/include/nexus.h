@@ -142,6 +142,9 @@ static inline bool nexus_test_entropy(void) {
 /* Whether the latch is open; read anew each time, as the kernel closes it under whoever runs. */
 static inline bool nexus_bring_up(void) { return *(const volatile uint64_t *)(VA_IPC + IPC_BRING_UP) != 0; }
 
+/* Notification bits that wait, without asking the kernel, which sets them under whoever runs; only nexus_wait and nexus_recv take them. */
+static inline uint64_t nexus_pending(void) { return *(const volatile uint64_t *)(VA_IPC + IPC_PENDING); }
+
 /* ---- Capabilities ---- */
 
 static inline uint64_t nexus_cap_drop(uint64_t handle) { return nexus_ecall(SYS_CAP_DROP, handle, 0, 0, 0, 0, 0).a0; }

@@ -210,10 +210,20 @@ status_t ipc_call(struct process *p) {
 
 /* --- recv --- */
 
+/* Also where p itself can see, between two instructions, that something waits for it. Only of one that runs. */
+static void keep_bits(struct process *p, uint64_t bits) {
+    p->bits = bits;
+    ipc_set(p, IPC_PENDING, bits);
+}
+
+static void take_bits(struct process *p, uint32_t into) {
+    p->frame.x[into] = p->bits;
+    keep_bits(p, 0);
+}
+
 static void deliver_bits(struct process *p) {
     p->frame.x[REG_A1] = (uint64_t)DELIVER_NOTIFIED << 24;
-    p->frame.x[REG_A3] = p->bits;
-    p->bits = 0;
+    take_bits(p, REG_A3);
     p->since_recv = 0;
 }
 
@@ -334,13 +344,13 @@ status_t ipc_reply_recv(struct process *p) {
 /* --- notifications --- */
 
 void ipc_signal(struct process *p, uint64_t bits) {
-    p->bits |= bits;
+    if (!running(p)) return; /* a life begins without any, and the page of one that has ended may be somebody else's by now */
+    keep_bits(p, p->bits | bits);
     if (p->state == STATE_RECEIVING) {
         deliver_bits(p);
         sched_wake(p, E_OK);
     } else if (p->state == STATE_WAITING) {
-        p->frame.x[REG_A1] = p->bits;
-        p->bits = 0;
+        take_bits(p, REG_A1);
         sched_wake(p, E_OK);
     }
 }
@@ -361,8 +371,7 @@ status_t ipc_wait(struct process *p) {
     status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_NOTIFICATION, RIGHT_USE, &cap);
     if (status != E_OK) return status;
     if (p->bits) {
-        p->frame.x[REG_A1] = p->bits;
-        p->bits = 0;
+        take_bits(p, REG_A1);
         return E_OK;
     }
     uint64_t now = arch_time();

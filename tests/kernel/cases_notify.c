@@ -88,3 +88,58 @@ CASE(a_wait_may_last_for_ever_or_not_at_all) {
     tick(1ull << 40);
     CHECK_EQ(outcome(proc(CLIENT)), BLOCKED);
 }
+
+static uint64_t pending(uint32_t index) { return word_of(proc(index), IPC_PENDING); }
+
+CASE(who_runs_sees_in_its_page_which_bits_wait) {
+    boot();
+    struct process *p = proc(MIDDLE);
+    CHECK_EQ(pending(MIDDLE), 0);
+    CHECK_EQ(sys(proc(CLIENT), SYS_NOTIFY, signal_to(CLIENT, MIDDLE, 1)), E_OK);
+    CHECK_EQ(pending(MIDDLE), 1);
+    CHECK_EQ(sys(proc(TWIN), SYS_NOTIFY, signal_to(TWIN, MIDDLE, 1ull << 63)), E_OK);
+    CHECK_EQ(pending(MIDDLE), 1ull << 63 | 1);
+    CHECK_EQ(sys(p, SYS_WAIT, H_NOTE), E_OK);
+    CHECK_EQ(pending(MIDDLE), 0);
+    CHECK_EQ(sys(proc(CLIENT), SYS_NOTIFY, signal_to(CLIENT, MIDDLE, 2)), E_OK);
+    CHECK_EQ(pending(MIDDLE), 2);
+    CHECK_EQ(receive(p, 0), E_OK);
+    CHECK_EQ(pending(MIDDLE), 0);
+    CHECK_EQ(pending(CLIENT), 0); /* it is the target's page */
+}
+
+CASE(one_in_a_call_sees_in_its_page_what_waits_when_it_goes_on) {
+    boot();
+    CHECK_EQ(call(proc(CLIENT), H_SERVER), BLOCKED);
+    CHECK_EQ(sys(proc(TWIN), SYS_NOTIFY, signal_to(TWIN, CLIENT, 2)), E_OK);
+    CHECK_EQ(receive(proc(SERVER), 0), E_OK);
+    CHECK_EQ(reply(proc(SERVER), got_reply(proc(SERVER))), E_OK);
+    CHECK_EQ(pending(CLIENT), 2);
+}
+
+CASE(what_is_told_at_once_leaves_nothing_in_the_page) {
+    boot();
+    CHECK_EQ(sys(proc(MIDDLE), SYS_WAIT, H_NOTE), BLOCKED);
+    CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
+    CHECK_EQ(sys(proc(CLIENT), SYS_NOTIFY, signal_to(CLIENT, MIDDLE, 6)), E_OK);
+    CHECK_EQ(sys(proc(CLIENT), SYS_NOTIFY, signal_to(CLIENT, SERVER, 6)), E_OK);
+    CHECK_EQ(pending(MIDDLE), 0);
+    CHECK_EQ(pending(SERVER), 0);
+}
+
+CASE(bits_of_one_life_are_not_in_the_page_of_the_next) {
+    boot();
+    ipc_signal(proc(CLIENT), 4);
+    restart(CLIENT);
+    CHECK_EQ(pending(CLIENT), 0);
+}
+
+CASE(a_signal_leaves_the_page_of_whoever_does_not_run_alone) {
+    boot();
+    kill_process(CLIENT);
+    fill(proc(CLIENT), 0xee);
+    ipc_signal(proc(CLIENT), 4);
+    CHECK_EQ(pending(CLIENT), 0xeeeeeeeeeeeeeeee);
+    restart(CLIENT);
+    CHECK_EQ(pending(CLIENT), 0);
+}

@@ -155,7 +155,10 @@ static void check_actor(struct model *m, uint16_t index) {
     CHECK_EQ(p->incarnation, a->incarnation);
     CHECK_EQ(p->deadline, a->deadline);
     CHECK_EQ(p->serving, a->serving);
-    if (a->mode != DEAD) CHECK_EQ(p->bits, a->bits);
+    if (a->mode != DEAD) {
+        CHECK_EQ(p->bits, a->bits);
+        CHECK_EQ(word_of(p, IPC_PENDING), a->bits);
+    }
     if (a->mode == CALLS) CHECK_EQ(p->server, a->server);
     if (a->told && a->mode == RUNS) check_told(m, a, p);
 }
