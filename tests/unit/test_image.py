@@ -60,6 +60,12 @@ def test_closure_follows_imports_and_takes_nothing_else(tmp_path: Path) -> None:
     assert closure(folder) == ["device.mpy", "main.mpy", "near.mpy", "wire.mpy"]
 
 
+def test_named_modules_come_with_all_that_they_import(tmp_path: Path) -> None:
+    folder = guest(tmp_path, {"services/x/main": "", "test/tool": "import wire\n", "test/other": "", "lib/wire": ""})
+    found = modules.closure(folder, "services/x", modules.BUILTIN, ["test/tool"])
+    assert [module.in_romfs for module in found] == ["main.mpy", "tool.mpy", "wire.mpy"]
+
+
 def test_own_module_goes_before_the_library(tmp_path: Path) -> None:
     folder = guest(tmp_path, {"services/x/main": "import wire", "services/x/wire": "", "lib/wire": ""})
     found = modules.closure(folder, "services/x", modules.BUILTIN)

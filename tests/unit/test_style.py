@@ -22,7 +22,7 @@ BYTES = ".nxb"  # no text: a bundle, which tests/unit/test_proven_apps.py makes 
 NO_PURPOSE = {"LICENSE", "NOTICE", ".gitignore", "py.typed"}
 NO_PURPOSE_SUFFIXES = {".patch", ".json", ".txt", ".bin", ".hex"}
 # The dispatcher answers for whatever a handler does wrong; the shim of the runtime plays what C does with an uncaught error.
-CATCH_ALL = ("guest/lib/server.py", "tests/guest/shims/machine.py")
+CATCH_ALL = ("guest/lib/server.py", "tests/guest/shims/machine.py", "guest/test/unittest.py")
 KERNEL_LINES = 4000
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 500

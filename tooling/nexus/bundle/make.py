@@ -93,7 +93,7 @@ def needed_modules(app: App, library: Path) -> list[Module]:
     """Its first module, by the name that the manifest gives it, and all that this one needs."""
     first = modules.parse(app.entry, app.source, app.source.read_bytes())
     roots = [library] if app.folder is None else [app.folder, library]
-    found = modules.closure_of(first, roots, modules.BUILTIN, GENERATED)
+    found = modules.closure_of([first], roots, modules.BUILTIN, GENERATED)
     for module in found:
         if not module.name.isascii():
             raise BuildError(f"{module.path}: found a module whose name is not ASCII, expected a-z, 0-9 and _")

@@ -135,7 +135,7 @@ def _process_romfs(
 ) -> bytes:
     guest = root / "guest"
     builtin = modules.SHELL_BUILTIN if process.runtime == "shell" else modules.BUILTIN
-    needed = modules.closure(guest, process.service or "", builtin)
+    needed = modules.closure(guest, process.service or "", builtin, process.modules)
     _check_generated(system, process, needed, contract)
     size = len(policy.table) if policy else 0
     known = dict(caps.handles(process, contract)) | caps.sizes(system, process, size)

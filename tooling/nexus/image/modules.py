@@ -1,4 +1,4 @@
-"""Which guest modules a process needs: main.py of its folder and, transitively, all that these import.
+"""Which guest modules a process needs: main.py of its folder, those that its row names, and, transitively, all that these import.
 
 Called by build.py. A name is looked up in the service's own folder, then guest/lib, then guest/drivers; what is found
 nowhere is an error, so the set is closed. Reads sources with ast and never runs them.
@@ -41,16 +41,19 @@ class Module:
         return "/".join([*parts, "__init__"] if self.path.name == "__init__.py" else parts) + ".mpy"
 
 
-def closure(guest: Path, service: str, builtin: frozenset[str]) -> list[Module]:
-    """Every module of a process, by name."""
-    first = _read("main", guest / service / "main.py")
+def closure(guest: Path, service: str, builtin: frozenset[str], named: Sequence[str] = ()) -> list[Module]:
+    """Every module of a process, by name; `named` are files of the folder that no module has to import."""
+    first = [_read("main", guest / service / "main.py")]
+    first += [_read(Path(name).name, guest / f"{name}.py") for name in named]
     return closure_of(first, [guest / service, guest / "lib", guest / "drivers"], builtin, GENERATED)
 
 
-def closure_of(first: Module, roots: list[Path], builtin: frozenset[str], generated: Sequence[str]) -> list[Module]:
-    """That module and all that it needs, by name; what is found in no folder of `roots` is an error."""
+def closure_of(
+    first: Sequence[Module], roots: list[Path], builtin: frozenset[str], generated: Sequence[str]
+) -> list[Module]:
+    """These modules and all that they need, by name; what is found in no folder of `roots` is an error."""
     found: dict[str, Module] = {}
-    waiting = [first]
+    waiting = [*first]
     while waiting:
         module = waiting.pop()
         if module.name in found:

@@ -89,6 +89,7 @@ def _process(resolved: Resolved, row: ProcessRow, rank: int, caps: list[Capabili
         service_id=resolved.identify(row.id_name),
         rank=rank,
         service=row.service,
+        modules=row.modules,
         native=row.native,
         runtime=row.runtime,
         heap_pages=pages(row.heap),

@@ -63,6 +63,7 @@ class _Checker:
         """All rules, then the result; a later rule is asked only where the earlier ones hold."""
         self.identities()
         self.programs()
+        self.named_modules()
         self.gates()
         apps.check(self.top, self.rows, self.root, self.problems)
         self.call_lists()
@@ -137,6 +138,22 @@ class _Checker:
                     self.problems.at(row.table, "heap", "nothing", "a heap for the interpreter")
             elif row.native is not None and not (self.root / row.native).is_dir():
                 self.problems.at(row.table, "native", repr(row.native), "a folder of the clone")
+
+    def named_modules(self) -> None:
+        """Modules that a row names are there, each with a name of its own, in a row whose files can hold them."""
+        for row in self.rows:
+            names = ["main"]
+            if row.modules and row.service is None:
+                self.problems.at(row.table, "modules", "a native program", "a service, whose files can hold modules")
+            for name in row.modules:
+                last = name.rsplit("/", 1)[-1]
+                if not (self.root / "guest" / f"{name}.py").is_file():
+                    self.problems.at(row.table, "modules", repr(name), f"a module guest/{name}.py")
+                if last in names:
+                    self.problems.at(
+                        row.table, "modules", repr(name), f"another last name than {last!r}, which is taken"
+                    )
+                names.append(last)
 
     def gates(self) -> None:
         """An image opens gates for good; the one that closes after boot is the kernel's."""

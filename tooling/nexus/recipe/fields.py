@@ -157,6 +157,7 @@ PROCESS_FIELDS = {
     "id_name": Field(NAME, NAME_EXPECTED, None),
     "label": Field(_text(r"[A-Za-z0-9:._-]{1,24}"), "at most 24 of letters, digits and :._-", None),
     "service": Field(FOLDER, "a folder under guest/", None),
+    "modules": Field(_list(FOLDER), 'a list of files of guest/ without .py such as ["test/unittest"]', ()),
     "native": Field(FOLDER, "a folder with a native program", None),
     "runtime": Field(_choice("service", "shell"), '"service" or "shell"', "service"),
     "heap": Field(size, SIZE_EXPECTED, 0),
@@ -215,6 +216,7 @@ class ProcessRow:
     id_name: str
     label: str
     service: str | None
+    modules: tuple[str, ...]
     native: str | None
     runtime: str
     heap: int

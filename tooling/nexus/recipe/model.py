@@ -93,6 +93,7 @@ class Process:
     service_id: int
     rank: int
     service: str | None  # folder under guest/
+    modules: tuple[str, ...]  # files of guest/ that it has beside what its main.py imports
     native: str | None  # folder of the clone with a program of its own
     runtime: str
     heap_pages: int
