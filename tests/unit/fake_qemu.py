@@ -36,10 +36,16 @@ def path_of(words: list[str], start: str) -> str:
     return spec.split("path=", 1)[1].replace(",,", ",")
 
 
-def control(words: list[str]) -> socket.socket:
+def connected(words: list[str], name: str) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX)
-    channel.connect(path_of(words, "socket,id=qmp"))
+    channel.connect(path_of(words, f"socket,id={name}"))
     return channel
+
+
+def echo(channel: socket.socket) -> None:
+    channel.sendall(b"terminal is up\n")
+    while data := channel.recv(4096):
+        channel.sendall(data)
 
 
 def say(channel: socket.socket, message: object) -> None:
@@ -108,13 +114,16 @@ def main() -> None:
     uart = Pipes(path_of(words, "pipe,id=uart"))
     if mode == "die-after-console":
         end(f"{argument}\n", 3)
-    qmp = control(words)
+    terminal = connected(words, "terminal") if mode == "terminal" else None
+    qmp = connected(words, "qmp")
     if mode == "die-in-control":
         end(f"{argument}\n", 4)
     if mode == "silent-control":
         time.sleep(600)
     say(qmp, GREETING)
     serve_until(qmp, "cont")
+    if terminal:
+        echo(terminal)
     guest(mode, argument, uart, qmp)
 
 

@@ -11,12 +11,23 @@ import pytest
 from nexus.contract.load import load_contract
 from nexus.errors import UsageError
 from nexus.layout import contract_dir, find_root
-from nexus.machine.argv import Channels, Launch, Rng, by_hand_argv, has_disk, parse_rng, paused_argv, quote
+from nexus.machine.argv import (
+    Channels,
+    Launch,
+    Port,
+    Rng,
+    by_hand_argv,
+    has_disk,
+    has_terminal,
+    parse_rng,
+    paused_argv,
+    quote,
+)
 from nexus.machine.block import checked_facts, pack
 
 LAYOUT = load_contract(contract_dir(find_root())).table("launch")
 LAUNCH = Launch(Path("/i/nexus.elf"), 32 << 20, devices=("virtio-rng-device",))
-CHANNELS = Channels(Path("/s/uart"), Path("/s/qmp"), Path("/s/monitor"))
+CHANNELS = Channels(Path("/s/uart"), Path("/s/qmp"), Path("/s/monitor"), Path("/s/terminal"))
 
 
 def words(launch: Launch = LAUNCH) -> list[str]:
@@ -57,6 +68,21 @@ def test_machine_by_hand_has_neither_pause_nor_sockets() -> None:
     assert not any("socket" in word or "unix:" in word for word in argv)
     assert value(argv, "-serial") == "stdio"
     assert "-trace" not in argv
+
+
+def test_terminal_is_a_port_of_the_serial_device_and_connects_to_nexus() -> None:
+    devices = ("virtio-serial-device,id=terminal,max_ports=2",)
+    launch = replace(LAUNCH, devices=devices, terminal=Port(1, "a.b"))
+    port = "virtserialport,bus=terminal.0,nr=1,name=a.b,chardev=terminal"
+    for argv, channel in (
+        (words(launch), "socket,id=terminal,path=/s/terminal"),
+        (by_hand_argv("qemu", launch), "pty,id=terminal"),
+    ):
+        assert argv.index(devices[0]) < argv.index(channel) < argv.index(port)
+        assert argv[argv.index(port) - 1] == "-device"
+    assert not any("terminal" in word for word in words())
+    assert has_terminal(devices)
+    assert not has_terminal(LAUNCH.devices)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from nexus.errors import DeadlineError, MachineError, SetupError
 from nexus.machine import console
 from nexus.machine import session as session_module
-from nexus.machine.argv import Launch, parse_rng
+from nexus.machine.argv import Launch, Port, parse_rng
 from nexus.machine.registry import live_machines, socket_dir
 from nexus.machine.session import Session
 from nexus.verdict.grammar import MAX_LINE_BYTES, Seen
@@ -30,12 +30,12 @@ Start = Callable[..., Session]
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """A session whose QEMU is the fake, in the given mode."""
 
-    def start(mode: str, argument: str = "", rng: str = "") -> Session:
+    def start(mode: str, argument: str = "", rng: str = "", terminal: Port | None = None) -> Session:
         program = tmp_path / "qemu"
         program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S '{FAKE}' '{mode}' '{argument}' \"$@\"\n")
         program.chmod(0o700)
         monkeypatch.setenv("NEXUS_QEMU", str(program))
-        return Session(tmp_path, "fake", Launch(tmp_path / "image", 32 << 20, rng=parse_rng(rng)))
+        return Session(tmp_path, "fake", Launch(tmp_path / "image", 32 << 20, rng=parse_rng(rng), terminal=terminal))
 
     return start
 
@@ -135,7 +135,9 @@ def test_logs_record_and_latest(fake: Start, tmp_path: Path) -> None:
     events = [json.loads(line)["event"] for line in run.events.read_text().splitlines()]
     assert [event for event in events if event != "qmp"] == ["start", "cont", "exit"]
     record = json.loads(run.record.read_text())
-    assert record.keys() == {"pid", "system", "image", "nonce", "qmp", "console"}
+    assert record.keys() == {"pid", "system", "image", "nonce", "qmp", "console", "terminal"}
+    assert record["terminal"] == ""
+    assert not run.terminal.exists()
     assert record["nonce"] == session.nonce
     assert (run.path.parent / "latest").resolve() == run.path
 
@@ -290,6 +292,41 @@ def test_input_that_nobody_takes_is_refused(fake: Start) -> None:
 
     with fake("idle") as session, pytest.raises(MachineError, match="takes no input"):
         type_on(session)
+
+
+# ---- a terminal ------------------------------------------------------------------------------------------------------
+
+PORT = Port(1, "fake.terminal")
+
+
+def test_terminal_is_of_the_record_and_serves_who_attaches(fake: Start) -> None:
+    with fake("terminal", terminal=PORT) as session:
+        record = live_machines(session.root)[0]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(record.terminal)
+            client.settimeout(5)
+            client.sendall(b"htyped\n")
+            said = b""
+            while not said.endswith(b"typed\n"):
+                said += client.recv(100)
+    assert said == b"terminal is up\ntyped\n"
+    assert session.run.terminal.read_bytes() == said
+    assert session.console.lines() == []
+    assert left_behind(session) == []
+
+
+def test_terminal_ends_with_its_machine_and_says_all(fake: Start) -> None:
+    with fake("terminal", terminal=PORT) as session:
+        assert session.terminal is not None
+        with session.terminal.client(history=True) as client:
+            os.kill(session.pid, signal.SIGKILL)
+            assert read_all(client) == b"terminal is up\n"
+
+
+def test_emulator_that_opens_no_terminal_runs_into_the_deadline(fake: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "START_SECONDS", 0.5)
+    with pytest.raises(DeadlineError, match="its terminal"), fake("idle", terminal=PORT):
+        pass
 
 
 # ---- control ---------------------------------------------------------------------------------------------------------

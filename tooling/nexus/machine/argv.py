@@ -14,6 +14,9 @@ from nexus.errors import UsageError
 QEMU = "qemu-system-riscv64"
 RNG_DEVICE = "virtio-rng-device"
 DISK = "drop"  # node of the disk, where a recipe names a device with drive=drop
+TERMINAL = (
+    "terminal"  # of the serial device, its port's channel and its bus, where a recipe names a device with id=terminal
+)
 BACKENDS = ("builtin", "random", "file", "fifo", "none")
 
 
@@ -34,6 +37,14 @@ class Rng:
 
 
 @dataclass(frozen=True)
+class Port:
+    """The port of the serial device that is the shell's terminal: [terminal] of the contract."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
 class Launch:
     """Everything that makes one boot different from another."""
 
@@ -47,6 +58,7 @@ class Launch:
     block: Path | None = None  # the file that holds them
     disk: bytes | None = None  # the drop disk as it is at the start; None for a machine without one
     disk_file: Path | None = None  # the file behind it
+    terminal: Port | None = None  # None for a machine without one
     icount: str | None = None
     trace_rng: Path | None = None
     gdb: str | None = None
@@ -55,11 +67,12 @@ class Launch:
 
 @dataclass(frozen=True)
 class Channels:
-    """uart: a pipe each way, `.in` and `.out`. Unix sockets: on qmp nexus listens, on monitor QEMU does (for other tools)."""
+    """uart: a pipe each way, `.in` and `.out`. Unix sockets: on qmp and terminal nexus listens, on monitor QEMU does (for other tools)."""
 
     uart: Path
     qmp: Path
     monitor: Path
+    terminal: Path
 
 
 def parse_rng(text: str) -> Rng:
@@ -90,6 +103,7 @@ def paused_argv(binary: str, launch: Launch, channels: Channels) -> list[str]:
     """The machine of a session: paused until nexus has connected to console and control."""
     return [
         *_machine(binary, launch),
+        *_terminal(launch, f"socket,id={TERMINAL},path={quote(channels.terminal)}"),
         "-S",
         *("-chardev", f"pipe,id=uart,path={quote(channels.uart)}"),
         *("-serial", "chardev:uart"),
@@ -102,12 +116,18 @@ def paused_argv(binary: str, launch: Launch, channels: Channels) -> list[str]:
 
 def by_hand_argv(binary: str, launch: Launch) -> list[str]:
     """The same machine with its console on the terminal, for a person to paste."""
-    return [*_machine(binary, replace(launch, trace_rng=None)), "-serial", "stdio", *launch.extra]
+    launch = replace(launch, trace_rng=None)
+    return [*_machine(binary, launch), *_terminal(launch, f"pty,id={TERMINAL}"), "-serial", "stdio", *launch.extra]
 
 
 def has_disk(devices: Sequence[str]) -> bool:
     """Whether one of these QEMU devices is the drop disk."""
     return any(f"drive={DISK}" in device.split(",") for device in devices)
+
+
+def has_terminal(devices: Sequence[str]) -> bool:
+    """Whether one of these QEMU devices is the serial device of a shell."""
+    return any(f"id={TERMINAL}" in device.split(",") for device in devices)
 
 
 def quote(value: object) -> str:
@@ -165,6 +185,15 @@ def _disk(launch: Launch) -> list[str]:
         return []
     file = f"file.driver=file,file.filename={quote(launch.disk_file)},file.locking=off"
     return ["-blockdev", f"driver=raw,node-name={DISK},{file}"]
+
+
+def _terminal(launch: Launch, channel: str) -> list[str]:
+    """A port, not a console: what is sent to a console is lost when its reader is slow, while a port waits."""
+    port = launch.terminal
+    if port is None:
+        return []
+    device = f"virtserialport,bus={TERMINAL}.0,nr={port.number},name={quote(port.name)},chardev={TERMINAL}"
+    return ["-chardev", channel, "-device", device]
 
 
 def _backend(rng: Rng) -> str:

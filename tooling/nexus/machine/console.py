@@ -14,17 +14,14 @@ import termios
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
-from nexus.errors import DeadlineError, MachineError
+from nexus.errors import MachineError
+from nexus.machine.errands import Errands
 from nexus.machine.uart import Uart
 from nexus.verdict.grammar import MAX_LINE_BYTES, Seen, escape
 
-T = TypeVar("T")
 CHUNK = 65536
 KEEP_LINES = 50_000  # of which a test sees the newest
 KEEP_BYTES = 4 << 20  # what somebody who attaches late gets to see
@@ -34,15 +31,14 @@ INPUT_BYTES = 64 << 10  # typed, but not yet taken by the machine
 
 
 class Console:
-    """Lines of a UART, by index. All sockets belong to one thread; other threads ask it through `_ask`."""
+    """Lines of a UART, by index. All sockets belong to one thread; other threads hand it errands."""
 
     def __init__(self, uart: Uart, log: Path) -> None:
         self._uart = uart
         self._log = log.open("w", encoding="ascii")
         self._logged = 0
         self._selector = selectors.DefaultSelector()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._asked: deque[Callable[[], None]] = deque()
+        self._errands = Errands("console")
         self._changed = threading.Condition()
         self._lines: deque[Seen] = deque(maxlen=KEEP_LINES)
         self._count = 0
@@ -56,9 +52,8 @@ class Console:
         self._stopping = False
         self._zero = time.monotonic()
         self._selector.register(uart.output, selectors.EVENT_READ)
-        self._selector.register(self._wake, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._pump, name="nexus-console", daemon=True)
-        self._thread.start()
+        self._selector.register(self._errands.wake, selectors.EVENT_READ)
+        self._errands.start(self._pump)
 
     @property
     def closed(self) -> bool:
@@ -105,22 +100,22 @@ class Console:
         """Let others attach: each gets the console so far, then what comes; what they send is typed."""
         listener.setblocking(False)
         self._listener = listener
-        self._ask(lambda: self._selector.register(listener, selectors.EVENT_READ))
+        self._errands.ask(lambda: self._selector.register(listener, selectors.EVENT_READ))
 
     def view(self) -> socket.socket:
         """A raw byte stream of the whole console, for pexpect or a terminal. The caller closes it."""
         mine, theirs = socket.socketpair()
-        self._ask(lambda: self._add_view(theirs))
+        self._errands.ask(lambda: self._add_view(theirs))
         return mine
 
     def send(self, data: bytes) -> None:
         """Type. What the machine does not take within the bound is refused, never queued without end."""
-        if not self._ask(lambda: self._type(data)):
+        if not self._errands.ask(lambda: self._type(data)):
             raise MachineError(f"the machine takes no input: {INPUT_BYTES} bytes wait already")
 
     def hold(self, on: bool) -> None:
         """Stop reading, as a host would that hangs; the machine must not care."""
-        self._ask(lambda: self._hold(on))
+        self._errands.ask(lambda: self._hold(on))
 
     def unread(self) -> int:
         """Bytes that have come while it is held."""
@@ -128,25 +123,11 @@ class Console:
 
     def cut(self) -> int:
         """With the machine paused: take all it has printed, end the line, and tell the index of the next one."""
-        return self._ask(self._cut)
+        return self._errands.ask(self._cut)
 
     def close(self) -> None:
         """Idempotent; lookers-on get what is still due to them, then end of file."""
-        if self._thread.is_alive():
-            self._asked.append(self._stop)
-            os.eventfd_write(self._wake, 1)
-            self._thread.join()
-
-    def _ask(self, work: Callable[[], T], timeout: float = 10.0) -> T:
-        if not self._thread.is_alive():
-            raise MachineError("the console is closed")
-        answer: Future[T] = Future()
-        self._asked.append(lambda: answer.set_result(work()))
-        os.eventfd_write(self._wake, 1)
-        try:
-            return answer.result(timeout)
-        except TimeoutError as error:
-            raise DeadlineError("the console thread does not answer") from error
+        self._errands.end(self._stop)
 
     # Everything below runs on the pump's thread.
 
@@ -157,14 +138,12 @@ class Console:
                     self._read()
                 elif key.fileobj == self._uart.input:
                     self._flush_input()
-                elif key.fileobj == self._wake:
-                    os.eventfd_read(self._wake)
+                elif key.fileobj == self._errands.wake:
+                    self._errands.run()
                 elif key.fileobj is self._listener:
                     self._accept()
                 elif isinstance(key.fileobj, socket.socket):
                     self._serve_view(key.fileobj, mask)
-            while self._asked:
-                self._asked.popleft()()
         self._finish()
 
     def _read(self) -> bool:
@@ -321,7 +300,7 @@ class Console:
         if self._listener is not None:
             self._listener.close()
         self._selector.close()
-        os.close(self._wake)
+        self._errands.close()
         self._uart.close()
         self._log.close()
 

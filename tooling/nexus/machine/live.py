@@ -1,6 +1,6 @@
-"""A live machine as a test sees it: expect, send, qmp, read_phys, log. Made by the `boot` fixture; the session does the work.
+"""A live machine as a test sees it: expect, send, terminal, qmp, read_phys, log. Made by the `boot` fixture; the session does the work.
 
-Text that a test sends is never in what it expects: the UART has no echo of nexus, only what the guest prints.
+Text that a test sends is never in what it expects from the UART, which has no echo of nexus; the shell on the terminal echoes what is typed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus.contract.load import Contract
-from nexus.errors import DeadlineError, MachineError, UsageError
+from nexus.errors import DeadlineError, UsageError
 from nexus.machine.drop import put
 from nexus.machine.judge import delivered, judge
 from nexus.machine.policypages import look_of
+from nexus.machine.script import EXPECT_SECONDS, Script
 from nexus.machine.session import Session
 from nexus.machine.target import Target, plan_of
 from nexus.verdict.grammar import escape
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from nexus.audit.trail import Trail
     from nexus.machine.breaker import Breaker
 
-EXPECT_SECONDS = 30.0
-
 
 class Machine:
     """Handed out while its session is open."""
@@ -37,7 +36,8 @@ class Machine:
         self.target = target
         self.contract = contract
         self._first = 0
-        self._script: Any = None
+        self._script: Script | None = None
+        self._typist: Script | None = None
 
     @property
     def log(self) -> str:
@@ -54,24 +54,23 @@ class Machine:
 
     def expect(self, pattern: str, timeout: float = EXPECT_SECONDS) -> re.Match[bytes]:
         """Wait for a regular expression, searched from where the last one ended."""
-        import pexpect
-
-        if pattern.endswith((".*", ".+")):
-            raise UsageError(f"pattern `{pattern}` has no end: on a stream it matches by chance")
-        script = self._spawn()
-        try:
-            script.expect(pattern.encode(), timeout=timeout)
-        except pexpect.TIMEOUT as error:
-            raise DeadlineError(f"`{pattern}` did not come in {timeout:g} s", self._evidence()) from error
-        except pexpect.EOF as error:
-            how = self.session.wait(1.0)
-            raise MachineError(f"the machine ended ({how}) before `{pattern}` came", self._evidence()) from error
-        match: re.Match[bytes] = script.match
-        return match
+        if self._script is None:
+            self._script = Script(self.session.console.view(), lambda: self.session.wait(1.0), self._evidence)
+        return self._script.expect(pattern, timeout)
 
     def send(self, text: str | bytes) -> None:
         """Type on the UART."""
         self.session.console.send(text.encode() if isinstance(text, str) else text)
+
+    @property
+    def terminal(self) -> Script:
+        """The shell's terminal from the first byte on: expect and send. While it is not read, the shell that prints has to wait."""
+        if self._typist is None:
+            wire = self.session.terminal
+            if wire is None:
+                raise UsageError(f"system {self.target.system} has no terminal", "the default system has one")
+            self._typist = Script(wire.client(history=True), lambda: self.session.wait(1.0), self._evidence)
+        return self._typist
 
     def qmp(self, command: str, **arguments: object) -> Any:
         """One QMP command; an underscore in an argument's name stands for QMP's dash."""
@@ -153,18 +152,10 @@ class Machine:
         return [*tail(self.session.console.lines()), *(f"  logs      {path}" for path in self.session.run.logs)]
 
     def close(self) -> None:
-        if self._script is not None:
-            self._script.close()
+        for script in (self._script, self._typist):
+            if script is not None:
+                script.close()
         self.session.close()
 
     def _evidence(self) -> str:
         return "\n".join(["the console:", *self.evidence()])
-
-    def _spawn(self) -> Any:
-        if self._script is None:
-            from pexpect.socket_pexpect import SocketSpawn
-
-            # Bytes only: with an encoding SocketSpawn of pexpect 4.9 raises TypeError.
-            # It searches no more than the window's worth of bytes at the end, so what it reads at once has to be less.
-            self._script = SocketSpawn(self.session.console.view(), searchwindowsize=4096, maxread=2048)
-        return self._script

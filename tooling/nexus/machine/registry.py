@@ -26,7 +26,7 @@ RECORD = "machine.json"
 
 @dataclass(frozen=True)
 class RunDir:
-    """build/run/<id>: the three logs and the machine's record."""
+    """build/run/<id>: the logs and the machine's record."""
 
     path: Path
 
@@ -45,6 +45,11 @@ class RunDir:
     @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def terminal(self) -> Path:
+        """What the shell's terminal printed, byte for byte; not there in a system without one."""
+        return self.path / "terminal.log"
 
     @property
     def record(self) -> Path:
@@ -78,6 +83,7 @@ class Record:
     nonce: str
     qmp: str
     console: str
+    terminal: str = ""  # the socket of its terminal; empty in a system without one
 
     @property
     def alive(self) -> bool:
@@ -117,7 +123,8 @@ def read_record(path: Path) -> Record | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         names = ("system", "image", "nonce", "qmp", "console")
-        return Record(path.parent.name, int(data["pid"]), *(str(data[name]) for name in names))
+        facts = {name: str(data[name]) for name in names}
+        return Record(path.parent.name, int(data["pid"]), **facts, terminal=str(data.get("terminal", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

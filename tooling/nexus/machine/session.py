@@ -1,4 +1,4 @@
-"""One machine from start to certain end: QEMU starts paused, nexus connects console and control, then lets it run.
+"""One machine from start to certain end: QEMU starts paused, nexus connects console, terminal and control, then lets it run.
 
 Used as a context manager by the trial, `nexus run`, the keeper and the pytest fixture. Every wait has a deadline and
 races the end of QEMU; whatever happens, the emulator is dead and its sockets are gone when the block is left.
@@ -32,6 +32,7 @@ from nexus.machine.block import pack
 from nexus.machine.console import Console
 from nexus.machine.kernelview import KernelView
 from nexus.machine.registry import RunDir
+from nexus.machine.terminalwire import TerminalWire
 from nexus.machine.uart import Uart
 from nexus.verdict.ladder import Exit
 
@@ -79,6 +80,7 @@ class Session:
         self._fifo = -1
         self._zero = time.monotonic()
         self._shutdown_reason = ""
+        self.terminal: TerminalWire | None = None  # in a system that has one, once the block is entered
         self._events = self.run.events.open("w", encoding="utf-8")
         self._events_lock = threading.Lock()
         self._cleanup = contextlib.ExitStack()
@@ -177,7 +179,10 @@ class Session:
     def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         registry.sweep_sockets()
-        channels = Channels(*(registry.socket_path(self.run, name) for name in ("uart", "qmp", "monitor")))
+        channels = Channels(
+            *(registry.socket_path(self.run, name) for name in ("uart", "qmp", "monitor", "qemu-terminal"))
+        )
+        terminal_listener = self._listen(channels.terminal) if self.launch.terminal else None
         qmp_listener = self._listen(channels.qmp)
         uart = Uart(channels.uart)
         self._cleanup.callback(uart.forget)
@@ -188,6 +193,9 @@ class Session:
 
         self.console = Console(uart, self.run.console)
         self._cleanup.callback(self.console.close)
+        if terminal_listener is not None:
+            self.terminal = TerminalWire(self._accept(terminal_listener, "its terminal", deadline), self.run.terminal)
+            self._cleanup.callback(self.terminal.close)
         control = self._accept(qmp_listener, "its control channel", deadline)
         uart.connected()  # QEMU opens what it is told to in the order of its command line
         uart.forget()
@@ -264,8 +272,12 @@ class Session:
         """From here on others can find and watch the machine."""
         console = registry.socket_path(self.run, "console")
         self.console.serve(self._listen(console))
+        terminal = ""
+        if self.terminal is not None:
+            terminal = str(registry.socket_path(self.run, "terminal"))
+            self.terminal.serve(self._listen(Path(terminal)))
         facts = {"pid": self.pid, "system": self.system, "image": str(self.launch.image), "nonce": self.nonce}
-        registry.write_record(self.run, {**facts, "qmp": str(monitor), "console": str(console)})
+        registry.write_record(self.run, {**facts, "qmp": str(monitor), "console": str(console), "terminal": terminal})
 
     def _on_event(self, event: dict[str, Any]) -> None:
         data = event.get("data") or {}

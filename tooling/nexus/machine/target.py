@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nexus import layout
 from nexus.contract.load import Contract
 from nexus.errors import BuildError
-from nexus.machine.argv import Launch, Rng, has_disk
+from nexus.machine.argv import Launch, Port, Rng, has_disk, has_terminal
 from nexus.machine.block import checked_facts
 from nexus.machine.drop import empty_disk
 from nexus.verdict.grammar import KERNEL
@@ -113,7 +113,12 @@ def launch_of(
         block_layout=contract.table("launch"),
         block_address=target.image_end,
         disk=(disk or empty_disk(contract)) if has_disk(target.devices) else None,
+        terminal=_port(contract) if has_terminal(target.devices) else None,
     )
+
+
+def _port(contract: Contract) -> Port:
+    return Port(contract.number("terminal.port"), str(contract.table("terminal")["name"]))
 
 
 def knows_entropy(launch: Launch, contract: Contract) -> bool:
