@@ -32,6 +32,7 @@ VERBS = {
     "run": Verb("machine", "Build what changed, boot the system, show its log."),
     "install": Verb("install", "Hand an app to a live machine, which judges it."),
     "console": Verb("machine", "Attach to the console of a live machine."),
+    "top": Verb("top", "Show live what the processes of a machine do."),
     "test-os": Verb("machine", "Boot the selftest system and judge its console."),
     "test-kernel": Verb("machine", "Boot the kernel proof image and judge it."),
     "mutants": Verb("mutants", "Plant known bugs in a copy; the test named for each must fail."),

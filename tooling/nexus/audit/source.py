@@ -5,24 +5,22 @@ head that its console has told. Called by the verbs. Never writes to a machine; 
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from pathlib import Path
 
 from nexus.audit.export import Export
 from nexus.audit.record import Form
-from nexus.audit.trail import Head, from_store, in_progress
+from nexus.audit.trail import Head, Trail, from_store, in_progress
 from nexus.contract.load import Contract
 from nexus.errors import BuildError, MachineError, UsageError
 from nexus.image.manifest import Manifest, ProcessRow, load_manifest
 from nexus.layout import RAM_BASE
-from nexus.machine.control import connected
+from nexus.machine.control import connected, dump, standing_still
 from nexus.machine.kernelview import PAGE, KernelView
 from nexus.machine.qmp import Qmp
 from nexus.machine.registry import Record, RunDir, runs_dir
 
 KEEPER = "logd"
-DUMP_SECONDS = 30.0
 TRIES = 20
 PAUSE_SECONDS = 0.01
 
@@ -35,20 +33,25 @@ def from_machine(root: Path, record: Record, contract: Contract) -> Export:
             f"machine {record.id} runs an image of another contract ({manifest.contract_digest[:16]}) than this clone's",
             f"start it anew: nexus console --machine {record.id} --stop; nexus run --detach --system {record.system}",
         )
-    keeper, form = _keeper(manifest, contract), Form(contract)
-    names = tuple(row.id_name for row in manifest.processes)
+    keeper_of(manifest, contract)  # or there is nothing to look for
     with connected(record) as qmp:
         for _ in range(TRIES):
             ram = _snapshot(qmp, RunDir(runs_dir(root) / record.id), manifest.ram_bytes)
-            data = region_of(KernelView(Path(record.image), Reader(ram)), keeper.label, contract, form)
-            trail = from_store(form, names, data)
+            trail = trail_in(KernelView(Path(record.image), Reader(ram)), manifest, contract)
             if not in_progress(trail):
                 break
             time.sleep(PAUSE_SECONDS)
     return Export(trail, manifest.system, contract.digest, record.nonce, trail.head())
 
 
-def _keeper(manifest: Manifest, contract: Contract) -> ProcessRow:
+def trail_in(view: KernelView, manifest: Manifest, contract: Contract) -> Trail:
+    """The trail in a machine's memory of one moment."""
+    form = Form(contract)
+    names = tuple(row.id_name for row in manifest.processes)
+    return from_store(form, names, region_of(view, keeper_of(manifest, contract).label, contract, form))
+
+
+def keeper_of(manifest: Manifest, contract: Contract) -> ProcessRow:
     needed = contract.number("audit.slots") * contract.number("audit.record_bytes")
     for row in manifest.processes:
         if row.name == KEEPER and row.kept_bytes >= needed:
@@ -88,19 +91,8 @@ def head_in(console: str, contract: Contract) -> Head | None:
 
 def _snapshot(qmp: Qmp, run: RunDir, size: int) -> bytes:
     """All of its memory at one moment."""
-    dump = run.path / f"memory-{secrets.token_hex(4)}"
-    status = qmp.execute("query-status")
-    runs = isinstance(status, dict) and bool(status.get("running"))
-    if runs:
-        qmp.execute("stop")
-    try:
-        arguments: dict[str, object] = {"val": RAM_BASE, "size": size, "filename": str(dump)}
-        qmp.execute("pmemsave", arguments, timeout=DUMP_SECONDS)
-        return dump.read_bytes()
-    finally:
-        dump.unlink(missing_ok=True)
-        if runs:
-            qmp.execute("cont")
+    with standing_still(qmp):
+        return dump(qmp, run.path, RAM_BASE, size)
 
 
 class Reader:

@@ -12,6 +12,7 @@ from typing import Any
 from nexus.errors import MachineError
 
 Read = Callable[[int, int], bytes]
+Members = dict[str, tuple[int, int]]  # offset and size by name; "" is the structure itself
 PAGE = 4096
 LABEL_BYTES = 24  # the most that a recipe gives
 LEVELS = 3
@@ -68,15 +69,27 @@ class KernelView:
         if current == 0:
             return ""
         row = self.number("process", current, "row")
-        return self._text(self.number("image_process", row, "label"))
+        return self.text(self.number("image_process", row, "label"), LABEL_BYTES + 1)
 
-    def _text(self, address: int) -> str:
-        return self.read(address, LABEL_BYTES + 1).split(b"\0")[0].decode("ascii", "replace")
+    def text(self, address: int, size: int) -> str:
+        """Up to its zero, or so many bytes."""
+        return self.read(address, size).split(b"\0")[0].decode("ascii", "replace")
 
     def translate(self, index: int, va: int) -> int | None:
         """Where a process's page lies, or None."""
         entry = self.entry(index, va)
         return (entry >> 10 << 12) + va % PAGE if entry & PTE_V else None
+
+    def bytes_of(self, index: int, va: int, size: int) -> bytes | None:
+        """A process's memory by its own addresses, or None where some of it is not mapped."""
+        parts = []
+        while size > 0:
+            place, count = self.translate(index, va), min(size, PAGE - va % PAGE)
+            if place is None:
+                return None
+            parts.append(self.read(place, count))
+            va, size = va + count, size - count
+        return b"".join(parts)
 
     def entry(self, index: int, va: int) -> int:
         """The page-table entry of a process for that address; 0 where the walk ends early."""
@@ -113,8 +126,8 @@ class KernelView:
         return symbols_of(self.elf)
 
     @cached_property
-    def _structs(self) -> dict[str, dict[str, tuple[int, int]]]:
-        return _structs_of(self.elf)
+    def _structs(self) -> dict[str, Members]:
+        return structs_of(self.elf)
 
 
 @cache
@@ -131,11 +144,11 @@ def symbols_of(elf: Path) -> dict[str, int]:
 
 
 @cache
-def _structs_of(elf: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """Every named structure: member to (offset, size); the member "" is the structure itself."""
+def structs_of(elf: Path, wanted: frozenset[str] = frozenset()) -> dict[str, Members]:
+    """Every named structure, or those wanted: then no further than the last of them. Bit fields are left out."""
     from elftools.elf.elffile import ELFFile
 
-    found: dict[str, dict[str, tuple[int, int]]] = {}
+    found: dict[str, Members] = {}
     with elf.open("rb") as stream:
         file = ELFFile(stream)
         if not file.has_dwarf_info():
@@ -143,14 +156,22 @@ def _structs_of(elf: Path) -> dict[str, dict[str, tuple[int, int]]]:
         for unit in file.get_dwarf_info().iter_CUs():
             for die in unit.get_top_DIE().iter_children():
                 name = _name(die)
-                if die.tag == "DW_TAG_structure_type" and name not in found and "DW_AT_byte_size" in die.attributes:
-                    found[name] = {"": (0, die.attributes["DW_AT_byte_size"].value)}
-                    found[name] |= {
-                        _name(member): (member.attributes["DW_AT_data_member_location"].value, _size(member))
-                        for member in die.iter_children()
-                        if member.tag == "DW_TAG_member"
-                    }
+                asked = name not in found and (not wanted or name in wanted)
+                if asked and die.tag == "DW_TAG_structure_type" and "DW_AT_byte_size" in die.attributes:
+                    found[name] = _members(die)
+            if wanted and found.keys() == wanted:
+                break
     return found
+
+
+def _members(die: Any) -> Members:
+    placed = [
+        member
+        for member in die.iter_children()
+        if member.tag == "DW_TAG_member" and "DW_AT_data_member_location" in member.attributes
+    ]
+    whole = {"": (0, die.attributes["DW_AT_byte_size"].value)}
+    return whole | {_name(one): (one.attributes["DW_AT_data_member_location"].value, _size(one)) for one in placed}
 
 
 def _name(die: Any) -> str:
