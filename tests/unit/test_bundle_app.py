@@ -140,7 +140,7 @@ def test_bundle_is_signed_by_its_publisher_and_holds_what_it_needs(contract: Con
     data = built(folder, contract)
     found = verify_trusted(FORM, data, trust.load_trust(["dev"], ROOT, contract))
     assert (found.manifest.id, found.manifest.version) == ("dev.x", Version(1, 2, 3))
-    assert files_of(data) == ["client.mpy", "helper.mpy", "main.mpy", "nexus.mpy", "route.mpy", "wire.mpy"]
+    assert files_of(data) == ["calls.mpy", "client.mpy", "helper.mpy", "main.mpy", "nexus.mpy", "route.mpy", "wire.mpy"]
 
 
 def test_same_source_gives_the_same_bytes_wherever_it_lies(contract: Contract, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from nexus.contract.load import Contract
 from nexus.image import apps, policy
 from nexus.image.apps import ImageApps
 from nexus.image.caps import caps_module
+from nexus.image.manual import manual_module
+from nexus.image.modules import SHELL_BUILTIN, closure
 from nexus.image.policy import ImagePolicy
 from nexus.recipe.model import Process, System
 
@@ -52,4 +54,12 @@ def generated(
         **apps.guest_modules(process, apps_of(system, process, contract, root)),
         "caps": caps_module(system, process, contract, table_bytes),
         "boot_grants": policy.grants_module(held),
+        **manual_of(process, root),
     }
+
+
+def manual_of(process: Process, root: Path) -> dict[str, str]:
+    """Only the shell's interpreter has modules with docstrings."""
+    if process.runtime != "shell" or process.service is None:
+        return {}
+    return {"manual": manual_module(closure(root / "guest", process.service, SHELL_BUILTIN))}

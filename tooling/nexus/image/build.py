@@ -23,6 +23,7 @@ from nexus.image import apps, caps, code, kernel, manifest, modules, mpy, progra
 from nexus.image.apps import ImageApps
 from nexus.image.fold import Values
 from nexus.image.manifest import Manifest
+from nexus.image.manual import manual_module
 from nexus.image.policy import ImagePolicy, grants_module, policy_of
 from nexus.image.program import Program
 from nexus.policy.evaluate import route_name
@@ -144,6 +145,7 @@ def _process_romfs(
         "boot_grants": lambda _: grants_module(policy),
         "caps": lambda left: caps.caps_module(system, process, contract, size, modules.names_used(left, "caps")),
         "contract": lambda left: guest_module(contract, modules.names_used(left, "contract")),
+        "manual": manual_module,
         "policy_sheets": lambda _: module_text(sheets(contract, root), contract),
         **{name: _always(text) for name, text in apps.guest_modules(process, held).items()},
     }

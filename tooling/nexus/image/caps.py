@@ -63,6 +63,8 @@ def _tables(system: System, process: Process, contract: Contract) -> dict[str, l
     found = {"SUBJECTS": _rows("SUBJECTS", "id name by dense index", [repr(row.id_name) for row in system.processes])}
     ids = b"".join(row.service_id.to_bytes(8, "little") for row in system.processes)
     found["SUBJECT_IDS"] = ["# service ids by dense index, 8 bytes each", f"SUBJECT_IDS = {ids!r}"]
+    names = [repr(route_name(edge).encode()) for edge in process.routes]
+    found["ROUTE_NAMES"] = _rows("ROUTE_NAMES", "of the routes that it may ask init for", names)
     if process.supervises:
         found["PROCESSES"] = _children(system, process, contract)
     if "root" in process.flags:

@@ -16,12 +16,13 @@ from nexus.recipe.raw import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
 BUILTIN = frozenset("array binascii builtins collections crypto errno frame gc kernel micropython struct sys".split())
-SHELL_BUILTIN = BUILTIN | frozenset("cmath heapq io json math random re repl uctypes".split())
+SHELL_BUILTIN = BUILTIN | frozenset("cmath heapq io json math random re repl terminal time uctypes".split())
 GENERATED = (
     "boot_grants",
     "bundled",
     "contract",
     "caps",
+    "manual",
     "policy_sheets",
     "trust",
 )  # written for each process that imports them
