@@ -1,7 +1,7 @@
 /*
- * The few functions that MicroPython expects of its machine. There is no clock, pin or interrupt character here: output goes
- * to the console capability (console.c), input comes through a Python callable (repl.c, shell only).
+ * The few functions that MicroPython expects of its machine and that no file of its own declares. Read by every MicroPython file.
+ * There is no pin and no interrupt: hal.c and terminal.c have what the shell needs, the service needs nothing but its console.
  */
 #pragma once
 
-static inline void mp_hal_set_interrupt_char(char c) { (void)c; }
+void mp_hal_set_interrupt_char(int character);

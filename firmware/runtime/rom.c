@@ -44,15 +44,3 @@ void mp_reader_new_file(mp_reader_t *reader, qstr filename) {
     if (find(qstr_str(filename), &bytes, &data) != MP_IMPORT_STAT_FILE) mp_raise_OSError(MP_ENOENT);
     mp_reader_new_mem(reader, data, bytes, MP_READER_IS_ROM);
 }
-
-#if MICROPY_PY_IO
-/* open(path, mode="r") of the shell: files of the image, to read. */
-static mp_obj_t rom_open(size_t count, const mp_obj_t *args, mp_map_t *keywords) {
-    (void)keywords;
-    const char *name = inside(mp_obj_str_get_str(args[0]));
-    if (name == NULL) mp_raise_OSError(MP_ENOENT);
-    mp_obj_t path = mp_obj_new_str_from_cstr(name), mode = count > 1 ? args[1] : MP_OBJ_NEW_QSTR(MP_QSTR_r);
-    return mp_vfs_rom_file_open(MP_STATE_VM(rom_image), path, mode);
-}
-MP_DEFINE_CONST_FUN_OBJ_KW(mp_builtin_open_obj, 1, rom_open);
-#endif

@@ -17,13 +17,13 @@ class Virtio:
         self.kind = kind
         self.wrong = wrong
 
-    # Take the device from reset to running (virtio 1.2, 3.1.1).
-    def start(self):
+    # Take the device from reset to running (virtio 1.2, 3.1.1). `features`: of the low word, without which it is of no use.
+    def start(self, features=0):
         self._reset()
         status = contract.VIRTIO_STATUS_ACKNOWLEDGE | contract.VIRTIO_STATUS_DRIVER
         self._write(contract.VIRTIO_REG_STATUS, status)
         self._write(contract.VIRTIO_REG_DRIVER_FEATURES_SEL, 0)
-        self._write(contract.VIRTIO_REG_DRIVER_FEATURES, 0)
+        self._write(contract.VIRTIO_REG_DRIVER_FEATURES, features)
         self._write(contract.VIRTIO_REG_DRIVER_FEATURES_SEL, _HIGH_FEATURES)
         self._write(contract.VIRTIO_REG_DRIVER_FEATURES, _VERSION_1)
         status |= contract.VIRTIO_STATUS_FEATURES_OK

@@ -64,13 +64,13 @@ class VirtioBlk:
             kernel.segment(_STATUS, 1, True),
         )
         self.stale = True
-        used = self.queue.take(until)
-        if used is None:
+        done = self.queue.take(until)
+        if done is None:
             raise self.virtio.silence()
         self.stale = False
         status = self.window[_STATUS]
         if status == _IO_ERROR:
             raise ReadError(contract.LINE_DEVICE_BROKEN)
-        if status != _OK or used != data + 1:
+        if status != _OK or done[1] != data + 1:
             raise DeviceError(contract.LINE_DEVICE_BROKEN)
         return self.window[_DATA : _DATA + data]

@@ -32,9 +32,10 @@ class VirtioRng:
     # Bytes of one answer. The device must give at least one (5.4.6.1); the kernel has refused more than was posted.
     def _answer(self, asked, until):
         self.stale = True
-        used = self.queue.take(min(until, kernel.time() + contract.LIMIT_RNG_SILENCE_TICKS))
-        if used is None:
+        done = self.queue.take(min(until, kernel.time() + contract.LIMIT_RNG_SILENCE_TICKS))
+        if done is None:
             raise self.virtio.silence()
+        used = done[1]
         self.stale = False
         if not 0 < used <= asked:
             raise DeviceError(contract.LINE_DEVICE_BROKEN)

@@ -25,19 +25,18 @@ class Virtqueue:
     def setup(self):
         _guarded(kernel.queue_setup, self.queue)
 
-    # Lend the device one buffer of up to LIMIT_QUEUE_SEGMENTS pieces (kernel.segment) and tell it so.
+    # Lend the device one buffer of up to LIMIT_QUEUE_SEGMENTS pieces (kernel.segment) and tell it so. Its id.
     def post(self, *segments):
-        _guarded(kernel.queue_post, self.queue, *segments)
+        return _guarded(kernel.queue_post, self.queue, *segments)
 
-    # Bytes that the device put into the oldest finished buffer; None when the deadline passed first.
+    # The oldest finished buffer: its id, and how many bytes the device put into it. None when the deadline passed first.
     def take(self, until):
         while True:
             done = _guarded(kernel.queue_take, self.queue)
             if done is not None:
-                return done[1]
+                return done
             if not self._sleep(until):
-                done = _guarded(kernel.queue_take, self.queue)  # it may have come while we were not running
-                return None if done is None else done[1]
+                return _guarded(kernel.queue_take, self.queue)  # it may have come while we were not running
 
     # Let the interrupt come again: once at the start, and after each of its notifications, whoever took it.
     def acknowledge(self):

@@ -27,8 +27,9 @@ from nexus.plugin import Boot
 ROOT = find_root()
 GUEST = ROOT / "guest" / "selftest" / "runtime" / "main.py"
 CONTRACT = load_contract(contract_dir(ROOT))
-# Not even the shell has these: no native code can run where no page is ever writable and executable, and there are no pins.
-NOWHERE = {"mp_fun_table", "mp_native_relocate", "mp_module_machine"}
+# Not even the shell has these: no native code can run where no page is ever writable and executable.
+NOWHERE = {"mp_fun_table", "mp_native_relocate"}
+MODULE_TABLE = re.compile(r"(?:mp_module_|mod)?(\w+?)(?:_module)?_globals(?:_table)?")
 EXECUTE, WRITE, READ = 1, 2, 4
 
 
@@ -114,10 +115,7 @@ def test_service_holds_nothing_forbidden_that_the_shell_has(service: Path, shell
 
 def test_builder_knows_exactly_the_modules_that_are_built_in(service: Path, shell: Path) -> None:
     for elf, known in ((service, BUILTIN), (shell, SHELL_BUILTIN)):
-        names = symbols(elf)
-        tables = {
-            name.removeprefix("mp_module_").removesuffix("_globals") for name in names if name.endswith("_globals")
-        }
+        tables = {found[1] for name in symbols(elf) if (found := MODULE_TABLE.fullmatch(name))}
         assert tables - {"mp_builtin"} == known  # that one is the function globals()
 
 

@@ -16,7 +16,9 @@ from nexus.recipe.raw import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
 BUILTIN = frozenset("array binascii builtins collections crypto errno frame gc kernel micropython struct sys".split())
-SHELL_BUILTIN = BUILTIN | frozenset("cmath heapq io json math random re repl terminal time uctypes".split())
+SHELL_BUILTIN = BUILTIN | frozenset(
+    "cmath deflate framebuf hashlib heapq io json machine math os platform random re repl select terminal time uctypes vfs".split()
+)
 GENERATED = (
     "boot_grants",
     "bundled",

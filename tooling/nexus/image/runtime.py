@@ -32,7 +32,19 @@ def build_runtime(kind: str, root: Path, build: Path, progress: Progress) -> Pat
     _fresh(folder, rules, trees)
     progress(f"runtime: compile {kind} (MicroPython, libsodium)")
     settings = {"MICROPYTHON": _linked(build, trees, "micropython"), "SODIUM": _linked(build, trees, "sodium")}
-    return _make(root, "runtime", folder, settings, folder / f"{kind}.elf")
+    return _make(root, "runtime", folder, {"KIND": kind}, settings, folder / f"{kind}.elf")
+
+
+def build_bare(root: Path, build: Path, progress: Progress, *, size: bool = False) -> Path:
+    """The shell's interpreter as a program of its own for -M virt; `size`: as upstream compiles its port, -Os without computed goto."""
+    trees = sources.obtain_all(root, progress)
+    folder = build / "bare" / ("size" if size else "speed")
+    rules = [root / "firmware/runtime/Makefile", *(root / "firmware/native").glob("*.mk")]
+    _fresh(folder, rules, trees)
+    progress(f"runtime: compile bare for {folder.name} (MicroPython)")
+    settings = {"MICROPYTHON": _linked(build, trees, "micropython"), "SODIUM": _linked(build, trees, "sodium")}
+    words = {"KIND": "shell", "TARGET": "bare"} | ({"PEER": "1"} if size else {})
+    return _make(root, "runtime", folder, words, settings, folder / "bare.elf")
 
 
 def build_native(source: Path, caps: Path, root: Path, out: Path, progress: Progress) -> Path:
@@ -43,7 +55,7 @@ def build_native(source: Path, caps: Path, root: Path, out: Path, progress: Prog
     _fresh(folder, rules, trees)
     progress(f"native: compile {source.name}")
     settings = {"FOLDER": source, "CAPS": caps, "SODIUM": _linked(root / "build", trees, "sodium")}
-    return _make(root, "native", folder, settings, folder / f"{source.name}.elf")
+    return _make(root, "native", folder, {}, settings, folder / f"{source.name}.elf")
 
 
 def _fresh(folder: Path, rules: Iterable[Path], trees: dict[str, Path]) -> None:
@@ -70,9 +82,9 @@ def _linked(build: Path, trees: dict[str, Path], name: str) -> Path:
     return link
 
 
-def _make(root: Path, rules: str, folder: Path, settings: dict[str, Path], elf: Path) -> Path:
+def _make(root: Path, rules: str, folder: Path, words: dict[str, str], settings: dict[str, Path], elf: Path) -> Path:
     paths = settings | {"BUILD": folder, "GEN": layout.gen_dir(root)}
-    argv = [*toolchain.make_argv(root / "firmware" / rules, paths), f"KIND={elf.stem}"]
+    argv = [*toolchain.make_argv(root / "firmware" / rules, paths), *(f"{name}={word}" for name, word in words.items())]
     toolchain.run_tool(argv, folder / "make.log", f"{elf.stem}: make")
     if not elf.is_file():
         raise BuildError(f"{elf.stem}: make succeeded without making {elf}")

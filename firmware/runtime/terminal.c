@@ -1,0 +1,231 @@
+/*
+ * The terminal's bytes, and module `terminal`. The driver (guest/drivers/virtio_console.py) brings the device up and opens it here; from
+ * then on the port's queues are moved by this file alone. Called by the prompt, by print and sleep, and by the VM while the device has
+ * something to tell. Never takes more than it has room for and believes no more than its checks: a device that breaks a rule ends the
+ * process, which its supervisor starts anew.
+ */
+#include "terminal.h"
+
+#include <string.h>
+
+#include "nexus.h"
+#include "py/objarray.h"
+#include "py/runtime.h"
+
+enum { BUFFERS = TERMINAL_RECEIVE_BUFFERS, RING = TERMINAL_RING_BYTES, NO_INTERRUPT = -1 };
+_Static_assert((RING & (RING - 1)) == 0, "places in the ring are counted for ever");
+_Static_assert(RING >= TERMINAL_RECEIVE_BYTES, "no buffer would ever be lent");
+_Static_assert(TERMINAL_CONTROL_SEND_AT + TERMINAL_CONTROL_BYTES <= LIMIT_DMA_PAGES * 4096, "the window is too small");
+
+struct control_message {
+    uint32_t port;
+    uint16_t event, value;
+};
+
+/* Handles, and what is with the device: bit s of `lent` for receive buffer s, which it knows as the id i with slot_of[i] == s. */
+static struct {
+    uint64_t receive, send, control, irq, notification;
+    uint32_t lent;
+    uint8_t slot_of[BUFFERS];
+    bool open, sending, connected;
+} port;
+
+static uint8_t ring[RING];
+static uint32_t first, last; /* of what was typed and is not read: it is ring[first % RING] up to, not with, last */
+static int interrupt = NO_INTERRUPT;
+
+static _Noreturn void lost(void) { nexus_exit(LEAVE_FAILED); }
+
+static void must(uint64_t status) {
+    if (status != E_OK) lost();
+}
+
+static uint8_t *window(uint32_t offset) { return (uint8_t *)(VA_DMA + (uintptr_t)offset); }
+
+/* Whether a buffer of that queue is done. */
+static bool taken(uint64_t queue, uint32_t *id, uint32_t *used) {
+    uint64_t status = nexus_queue_take(queue, id, used);
+    if (status != E_AGAIN) must(status);
+    return status == E_OK;
+}
+
+static uint32_t post(uint64_t queue, uint32_t offset, uint32_t bytes, bool write) {
+    uint64_t segments[LIMIT_QUEUE_SEGMENTS] = {nexus_segment(offset, bytes, write)};
+    uint32_t id;
+    must(nexus_queue_post(queue, segments, 1, &id));
+    if (id >= BUFFERS) lost();
+    return id;
+}
+
+/* ---- What is typed ---- */
+
+static uint32_t room(void) { return RING - (last - first); }
+
+/* Lend the device buffers as long as the ring could take all that are lent, each of them full: that is all the flow control there is. */
+static void lend(void) {
+    uint32_t count = (uint32_t)__builtin_popcount(port.lent);
+    for (; count < BUFFERS && room() >= (count + 1) * TERMINAL_RECEIVE_BYTES; count++) {
+        uint32_t slot = (uint32_t)__builtin_ctz(~port.lent);
+        uint32_t id = post(port.receive, TERMINAL_RECEIVE_AT + slot * TERMINAL_RECEIVE_BYTES, TERMINAL_RECEIVE_BYTES, true);
+        port.slot_of[id] = (uint8_t)slot;
+        port.lent |= 1u << slot;
+    }
+}
+
+static void typed(uint8_t byte) {
+    if (byte == interrupt) mp_sched_keyboard_interrupt();
+    else ring[last++ % RING] = byte;
+}
+
+static void take_received(void) {
+    uint32_t id, used;
+    while (taken(port.receive, &id, &used)) {
+        uint32_t slot = port.slot_of[id];
+        if (used > room()) lost();
+        const uint8_t *bytes = window(TERMINAL_RECEIVE_AT + slot * TERMINAL_RECEIVE_BYTES);
+        for (uint32_t i = 0; i < used; i++) typed(bytes[i]);
+        port.lent &= ~(1u << slot);
+    }
+    lend();
+}
+
+/* ---- What the device says about the port ---- */
+
+static void heard(const struct control_message *message) {
+    if (message->port != TERMINAL_PORT) return;
+    if (message->event == TERMINAL_EVENT_PORT_OPEN) port.connected = message->value != 0;
+    if (message->event == TERMINAL_EVENT_PORT_REMOVE) lost();
+}
+
+/* Each piece is lent again at once and so keeps its number. A device that answers for ever is left alone until its next interrupt. */
+static void take_control(void) {
+    uint32_t id, used;
+    for (uint32_t i = 0; i < TERMINAL_CONTROL_BUFFERS && taken(port.control, &id, &used); i++) {
+        uint32_t offset = TERMINAL_CONTROL_AT + id * TERMINAL_CONTROL_BYTES;
+        struct control_message message;
+        if (used < sizeof message) lost();
+        memcpy(&message, window(offset), sizeof message);
+        heard(&message);
+        if (post(port.control, offset, TERMINAL_CONTROL_BYTES, true) != id) lost();
+    }
+}
+
+static bool interrupted(void) { return interrupt != NO_INTERRUPT && MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL; }
+
+void terminal_wait(uint64_t deadline) {
+    uint64_t bits, status = nexus_wait(port.notification, deadline, &bits);
+    if (status == E_DEADLINE) return;
+    must(status);
+    must(nexus_irq_ack(port.irq)); /* before looking: what is done later interrupts again */
+    take_received();
+    take_control();
+}
+
+void terminal_poll(void) {
+    if (port.open && *(const volatile uint64_t *)(VA_IPC + IPC_PENDING)) terminal_wait(0);
+}
+
+bool terminal_is_open(void) { return port.open; }
+
+bool terminal_ready(void) {
+    terminal_poll();
+    return first != last;
+}
+
+int terminal_read(void) {
+    for (;;) {
+        mp_handle_pending(true);
+        if (first != last) break;
+        terminal_wait(0);
+    }
+    uint8_t byte = ring[first++ % RING];
+    lend();
+    return byte;
+}
+
+/* A Ctrl-C may have come a moment before there was anything to interrupt. */
+void terminal_set_interrupt(int character) {
+    uint32_t end = last;
+    interrupt = character;
+    if (character == NO_INTERRUPT) return;
+    last = first;
+    for (uint32_t at = first; at != end; at++) typed(ring[at % RING]);
+}
+
+/* ---- What is printed ---- */
+
+/* Whether the send buffer is ours. */
+static bool sent(void) {
+    uint32_t id, used;
+    if (port.sending && taken(port.send, &id, &used)) port.sending = false;
+    return !port.sending;
+}
+
+void terminal_write(const char *text, size_t bytes) {
+    while (port.open && bytes > 0) {
+        while (!sent()) {
+            if (interrupted()) return;
+            terminal_wait(0);
+        }
+        uint32_t count = bytes < TERMINAL_SEND_BYTES ? (uint32_t)bytes : TERMINAL_SEND_BYTES;
+        memcpy(window(TERMINAL_SEND_AT), text, count);
+        post(port.send, TERMINAL_SEND_AT, count, false);
+        port.sending = true;
+        text += count;
+        bytes -= count;
+    }
+}
+
+/* ---- Module ---- */
+
+/* What a prompt keeps over a soft reset, which takes its heap. */
+static uint8_t kept[TERMINAL_KEPT_BYTES];
+static MP_DEFINE_MEMORYVIEW_OBJ(kept_obj, 'B' | MP_OBJ_ARRAY_TYPECODE_FLAG_RW, 0, TERMINAL_KEPT_BYTES, kept);
+
+/* open(receive, send, control, irq, notification, connected): the port is open, all control buffers are lent, piece i as id i. */
+static mp_obj_t module_open(size_t count, const mp_obj_t *args) {
+    (void)count;
+    if (port.open) mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("open already"));
+    port.receive = mp_obj_int_get_uint_checked(args[0]);
+    port.send = mp_obj_int_get_uint_checked(args[1]);
+    port.control = mp_obj_int_get_uint_checked(args[2]);
+    port.irq = mp_obj_int_get_uint_checked(args[3]);
+    port.notification = mp_obj_int_get_uint_checked(args[4]);
+    port.connected = mp_obj_is_true(args[5]);
+    port.open = true;
+    lend();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(open_obj, 6, 6, module_open);
+
+static mp_obj_t module_read(void) { return MP_OBJ_NEW_SMALL_INT(terminal_read()); }
+static MP_DEFINE_CONST_FUN_OBJ_0(read_obj, module_read);
+
+static mp_obj_t module_ready(void) { return mp_obj_new_bool(terminal_ready()); }
+static MP_DEFINE_CONST_FUN_OBJ_0(ready_obj, module_ready);
+
+/* Whether somebody listens at the other end; what is written while nobody does is lost. */
+static mp_obj_t module_connected(void) { return mp_obj_new_bool(port.connected); }
+static MP_DEFINE_CONST_FUN_OBJ_0(connected_obj, module_connected);
+
+static mp_obj_t module_write(mp_obj_t data) {
+    mp_buffer_info_t bytes;
+    mp_get_buffer_raise(data, &bytes, MP_BUFFER_READ);
+    terminal_write(bytes.buf, bytes.len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(write_obj, module_write);
+
+static const mp_rom_map_elem_t terminal_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_terminal)},
+    {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&open_obj)},
+    {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&read_obj)},
+    {MP_ROM_QSTR(MP_QSTR_ready), MP_ROM_PTR(&ready_obj)},
+    {MP_ROM_QSTR(MP_QSTR_connected), MP_ROM_PTR(&connected_obj)},
+    {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_kept), MP_ROM_PTR(&kept_obj)},
+};
+static MP_DEFINE_CONST_DICT(terminal_globals, terminal_table);
+
+const mp_obj_module_t terminal_module = {.base = {&mp_type_module}, .globals = (mp_obj_dict_t *)&terminal_globals};
+MP_REGISTER_MODULE(MP_QSTR_terminal, terminal_module);

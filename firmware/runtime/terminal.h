@@ -1,0 +1,33 @@
+/*
+ * Bytes of the shell's terminal, both ways: between MicroPython and the queues of a port of a virtio console that a driver has opened
+ * (guest/drivers/virtio_console.py). Included by who reads, prints and sleeps in the shell. Nothing here prints, or changes a byte.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether a driver has opened the terminal; before that nothing is read, and what is written is nobody's. */
+bool terminal_is_open(void);
+
+/* The next byte that was typed; waits for it. An interrupt or another pending exception is raised here. */
+int terminal_read(void);
+
+/* Whether terminal_read would not wait. */
+bool terminal_ready(void);
+
+/*
+ * Write all of it: when this comes back, the host has the bytes. Waits as long as the host takes none, and goes on listening meanwhile;
+ * once the interrupt character has come, the rest is not written and the interrupt is pending.
+ */
+void terminal_write(const char *text, size_t bytes);
+
+/* What the VM calls between two bytecodes while notification bits are pending: takes in what was typed. Never waits or raises. */
+void terminal_poll(void);
+
+/* Wait until something came or `deadline` (ticks since reset, nexus_time; 0: for ever). Never raises: the caller looks. */
+void terminal_wait(uint64_t deadline);
+
+/* The interrupt character, or -1 for none: it is taken out of what was typed, also before it was set, and interrupts instead. */
+void terminal_set_interrupt(int character);
