@@ -37,6 +37,9 @@ from shims.machine import Machine
 
 Make = Callable[..., Machine]
 
+# The one route that neither of the provers may have and that there is, for the shell: not given to them either.
+BUT_ONE = "if name == b'logd:audit_all':\n        name = b'nowhere'"
+
 LIES = {
     # rngd
     "rngd serves the peer": Lie(
@@ -77,9 +80,10 @@ LIES = {
         "decisions 0+1",
     ),
     # init
-    "init asks nobody": init("route_refused", "status of a refusal", gate=""),
-    "init asks nobody and keeps names to itself": init(
-        "route_refused", "the peer was given a route", gate="", unknown="DENIED"
+    "init asks nobody": init("route_refused", "refusals that differ", gate=""),
+    "init asks nobody and keeps one route back": init("route_refused", "status of a refusal", gate=BUT_ONE),
+    "init asks nobody, keeps one route back and names to itself": init(
+        "route_refused", "the peer was given a route", gate=BUT_ONE, unknown="DENIED"
     ),
     "init tells what it does not have": init(
         "route_refused",

@@ -131,8 +131,9 @@ def test_manifest_states_what_is_in_the_image(interpreters: Path, found: manifes
         segment = next(s for s in linked.segments if s.va <= part.address < s.va + s.memory_bytes)
         data = segment.data[part.address - segment.va :][: part.bytes]
         assert hashlib.sha256(data).hexdigest() == part.sha256
-    assert found.qemu_devices == ["virtio-rng-device", "virtio-blk-device,drive=drop"]
-    labels = ["init", "logd", "policyd", "rngd", "vault", "keystored", "bundlemgrd", "execd", "dropd"]
+    terminal = "virtio-serial-device,id=terminal,max_ports=2"
+    assert found.qemu_devices == ["virtio-rng-device", "virtio-blk-device,drive=drop", terminal]
+    labels = ["init", "logd", "policyd", "rngd", "vault", "keystored", "bundlemgrd", "execd", "dropd", "shell"]
     assert [row.label for row in found.processes] == labels
     assert manifest.to_json(found) == layout.manifest_path(interpreters, "default").read_text(encoding="utf-8")
     assert str(interpreters) not in manifest.to_json(found)

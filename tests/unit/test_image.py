@@ -338,7 +338,8 @@ def test_table_compiles_without_a_warning(
 ) -> None:
     system = load_system(name, root, contract)
     files = {process.name: b"romfs" for process in system.processes}
-    programs = [program, *(replace(program, name=folder.rsplit("/", 1)[-1]) for folder in system.natives)]
+    names = [*system.runtimes, *(folder.rsplit("/", 1)[-1] for folder in system.natives)]
+    programs = [replace(program, name=name) for name in names]
     policy = policy_of(system, contract, root)
     emit_contract(contract, tmp_path)
     text = table.image_table(system, programs, files, contract, policy)

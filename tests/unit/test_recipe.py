@@ -83,7 +83,11 @@ def test_service_id_is_the_contracts(contract: Contract) -> None:
 def test_dense_index_is_the_place_in_the_recipe_and_overlays_append(selftest: System) -> None:
     assert [process.name for process in selftest.processes][:4] == ["init", "logd", "policyd", "rngd"]
     assert selftest.process("selftest").index > selftest.process("rngd").index
-    assert selftest.files == ("recipes/systems/services.toml", "recipes/systems/default.toml", "recipes/systems/selftest.toml")
+    assert selftest.files == (
+        "recipes/systems/services.toml",
+        "recipes/systems/default.toml",
+        "recipes/systems/selftest.toml",
+    )
 
 
 def test_ranks_follow_the_design(selftest: System) -> None:
@@ -141,7 +145,7 @@ def test_first_capability_of_apps_names_no_holder(selftest: System, contract: Co
 
 
 def test_root_can_route_to_what_only_apps_ask_for(root: Path, contract: Contract) -> None:
-    system = load_system("default", root, contract)
+    system = load_system("services", root, contract)
     assert not any(process.routes for process in system.processes)
     assert [route_name(edge) for edge in system.routes] == sorted(route_name(edge) for edge in system.app_routes)
     held = {cap.name for cap in system.root.capabilities if cap.name.startswith("ROUTE_")}
@@ -215,7 +219,7 @@ def test_overlay_changes_what_it_names_and_keeps_the_rest(root: Path, contract: 
     assert changed.heap_pages * PAGE == 512 << 10
     assert changed.request_budget == contract.number("limit.tick_hz") // 20
     assert replace(changed, heap_pages=base.heap_pages, request_budget=base.request_budget) == base
-    assert {device.name: device.dma_pages for device in system.devices} == {"rng": 2, "drop": 16}
+    assert {device.name: device.dma_pages for device in system.devices} == {"rng": 2, "drop": 16, "terminal": 16}
 
 
 def test_ids_are_compared_by_whatever_identifies(root: Path, contract: Contract) -> None:

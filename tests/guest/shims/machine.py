@@ -29,6 +29,8 @@ from shims.objects import Cap, Halt, MemoryFault, Process
 from shims.regions import Region
 
 ENTROPY_DEVICE = "rng"  # in every recipe that has one
+# A shell nobody types to: its interpreter has modules of its own, which the shim's has not.
+QUIET_SHELL = "import kernel, caps\nwhile True: kernel.wait(caps.NOTIFICATION)\n"
 FAULT_NAMES = ("none", "exit", "memory", "instruction", "misaligned", "hung", "killed", "syscall")
 
 
@@ -251,6 +253,8 @@ class Machine(Apps):
         sources |= self.modules.get(process.name, {})
         if process.row.native == vault.FOLDER:
             sources["main"], given["hostkey"] = vault.SOURCE, vault.hostkey()
+        if process.row.runtime == "shell":
+            sources["main"] = QUIET_SHELL
         if process.name in self.sources:
             sources["main"] = self.sources[process.name]
         return Loader(roots, {**generated, **given}, sources)
