@@ -26,8 +26,9 @@ struct process_status {
     uint32_t rank;
     uint32_t frames;      /* pages it owns */
     uint32_t slots;       /* capabilities it holds */
+    uint64_t messages;    /* calls that were delivered to it since the system began, over all its lives; notifications are none */
 };
-_Static_assert(sizeof(struct process_status) == 56, "SUP_STATUS is read by generated guest code");
+_Static_assert(sizeof(struct process_status) == 64, "SUP_STATUS is read by generated guest code");
 
 /*
  * How to start an app (SYS_SPAWN). Who it is, what it may ask for, its heap and its program are not here: the sealed region's first

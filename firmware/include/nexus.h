@@ -247,3 +247,14 @@ static inline uint64_t nexus_system(uint64_t handle, uint64_t operation, uint64_
     *result = r.a1;
     return r.a0;
 }
+
+/* What a slot of anybody's capability table holds; type OBJ_NONE: nothing. */
+struct nexus_held {
+    uint32_t type, rights, object;
+    uint64_t badge;
+};
+static inline uint64_t nexus_capability(uint64_t system, uint32_t index, uint32_t slot, struct nexus_held *held) {
+    struct nexus_regs r = nexus_ecall(SYS_SYSTEM, system, SYSTEM_CAPABILITY, (index & 0xffu) | (uint64_t)slot << 8, 0, 0, 0);
+    *held = (struct nexus_held){(uint32_t)r.a1 & 0xffu, (uint32_t)(r.a1 >> 8) & 0xffu, (uint32_t)(r.a1 >> 16), r.a2};
+    return r.a0;
+}

@@ -118,6 +118,7 @@ static void deliver(struct process *server, struct process *caller) {
     server->serving = caller->index;
     server->payer = caller->payer;
     server->since_recv = 0;
+    server->messages++;
     uint64_t *x = server->frame.x;
     x[REG_A1] = length | count << WORD_CAPS | flags << 24;
     x[REG_A2] = handle;

@@ -75,6 +75,7 @@ struct process {
     uint8_t reply_slot;         /* and in which slot */
     uint16_t serving;           /* caller of the last message received and not yet answered */
     uint64_t bits;              /* pending notification bits */
+    uint64_t messages;          /* calls delivered to it, over all its lives */
 
     /* Capabilities. */
     struct cap caps[LIMIT_CAP_SLOTS];

@@ -257,5 +257,6 @@ void process_status_of(const struct process *p, struct process_status *status) {
         .rank = p->rank,
         .frames = p->frames,
         .slots = LIMIT_CAP_SLOTS - p->free_slots,
+        .messages = p->messages,
     };
 }

@@ -67,6 +67,17 @@ static status_t usage(struct process *p, uint64_t what) {
     return E_OK;
 }
 
+/* One slot of anybody's table: what its holder could learn by cap_info, and which object it is. A free one still knows what was in it. */
+static status_t give_capability(struct process *p, uint64_t which) {
+    uint64_t index = which & 0xff, slot = which >> 8;
+    if (index >= PROCESS_SLOTS || processes[index].state == STATE_EMPTY || slot >= LIMIT_CAP_SLOTS) return E_BAD_ARGUMENT;
+    const struct cap *cap = &processes[index].caps[slot];
+    bool used = cap->type != OBJ_NONE;
+    p->frame.x[REG_A1] = used ? cap->type | (uint64_t)cap->rights << 8 | (uint64_t)cap->object << 16 : OBJ_NONE;
+    p->frame.x[REG_A2] = used ? cap->badge : 0;
+    return E_OK;
+}
+
 /* Whoever runs finds it in its IPC page; the others are told at their start, and a stopped one's page may be somebody else's by now. */
 static void tell_closed(void) {
     for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
@@ -99,6 +110,7 @@ status_t system_control(struct process *p) {
     case SYSTEM_PROCESS:
         if (a >= PROCESS_SLOTS || processes[a].state == STATE_EMPTY) return E_BAD_ARGUMENT;
         return give_status(p, &processes[a], p->frame.x[REG_A3], sizeof(struct process_status));
+    case SYSTEM_CAPABILITY: return give_capability(p, a);
     default: return E_BAD_ARGUMENT;
     }
 }

@@ -160,6 +160,7 @@ static const mp_rom_map_elem_t kernel_table[] = {
     {MP_ROM_QSTR(MP_QSTR_supervise), MP_ROM_PTR(&kernel_supervise_obj)},
     {MP_ROM_QSTR(MP_QSTR_system), MP_ROM_PTR(&kernel_system_obj)},
     {MP_ROM_QSTR(MP_QSTR_process), MP_ROM_PTR(&kernel_process_obj)},
+    {MP_ROM_QSTR(MP_QSTR_capability), MP_ROM_PTR(&kernel_capability_obj)},
     {MP_ROM_QSTR(MP_QSTR_spawn), MP_ROM_PTR(&kernel_spawn_obj)},
 };
 static MP_DEFINE_CONST_DICT(kernel_globals, kernel_table);

@@ -91,4 +91,5 @@ MP_DECLARE_CONST_FUN_OBJ_2(kernel_policy_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(kernel_supervise_obj);
 MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_system_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(kernel_process_obj);
+MP_DECLARE_CONST_FUN_OBJ_3(kernel_capability_obj);
 MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(kernel_spawn_obj);

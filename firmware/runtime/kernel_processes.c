@@ -1,5 +1,5 @@
 /*
- * kernel.supervise, system, process, spawn: acting on other processes. Called by init and execd; every other process holds
+ * kernel.supervise, system, process, capability, spawn: acting on other processes. Called by init and execd; every other process holds
  * no capability that these accept.
  */
 #include <string.h>
@@ -12,7 +12,7 @@ static mp_obj_t status_tuple(const struct process_status *status) {
         MP_OBJ_NEW_SMALL_INT(status->state), MP_OBJ_NEW_SMALL_INT(status->fault), int_from(status->value),
         int_from(status->pc), int_from(status->cpu_ticks), int_from(status->service_id),
         MP_OBJ_NEW_SMALL_INT(status->incarnation), MP_OBJ_NEW_SMALL_INT(status->rank),
-        MP_OBJ_NEW_SMALL_INT(status->frames), MP_OBJ_NEW_SMALL_INT(status->slots),
+        MP_OBJ_NEW_SMALL_INT(status->frames), MP_OBJ_NEW_SMALL_INT(status->slots), int_from(status->messages),
     };
     return mp_obj_new_tuple(MP_ARRAY_SIZE(items), items);
 }
@@ -43,6 +43,17 @@ static mp_obj_t kernel_process(mp_obj_t handle, mp_obj_t index) {
     return status_tuple(&answer);
 }
 MP_DEFINE_CONST_FUN_OBJ_2(kernel_process_obj, kernel_process);
+
+/* (OBJ_*, rights, object, badge) of a slot of a process's table; all 0 for a free one. */
+static mp_obj_t kernel_capability(mp_obj_t handle, mp_obj_t index, mp_obj_t slot) {
+    struct nexus_held held;
+    kernel_check(nexus_capability(u64_of(handle), (uint32_t)bounded(index, 0xff), (uint32_t)bounded(slot, UINT32_MAX), &held));
+    mp_obj_t items[] = {
+        MP_OBJ_NEW_SMALL_INT(held.type), MP_OBJ_NEW_SMALL_INT(held.rights), MP_OBJ_NEW_SMALL_INT(held.object), int_from(held.badge),
+    };
+    return mp_obj_new_tuple(MP_ARRAY_SIZE(items), items);
+}
+MP_DEFINE_CONST_FUN_OBJ_3(kernel_capability_obj, kernel_capability);
 
 /* spawn, region, stack pages, share, endpoint or 0. */
 static mp_obj_t kernel_spawn(size_t count, const mp_obj_t *args) {

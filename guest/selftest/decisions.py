@@ -7,6 +7,7 @@ import caps
 import client
 import contract
 import identity
+import kernel
 import proxy
 import trail
 import ways
@@ -146,11 +147,13 @@ def prove_init():
         (contract.OP_INIT_PHASE_DONE, phase),
         (contract.OP_INIT_PS, there),
         (contract.OP_INIT_PS, none),
+        (contract.OP_INIT_CAPS, bytes((identity.PEER, 0))),
+        (contract.OP_INIT_TOP, b"\0"),
         (contract.OP_INIT_SHUTDOWN, b""),
         (contract.OP_INIT_REBOOT, b""),
     ):
         proxy.check_denied(contract.PEER_ROUTE_INIT, op, payload, "init did it for the peer")
-    decisions.expect(0, 5)
+    decisions.expect(0, 7)
     until = contract.EDGE_DEADLINE_INIT_ALL
     for op in (contract.OP_INIT_SHUTDOWN, contract.OP_INIT_REBOOT):
         check(status_of(caps.INIT, op, b"", until) == _DENIED, "the end of the system")
@@ -160,3 +163,22 @@ def prove_init():
     check(_process_status(identity.PEER)[5] == identity.service_id(identity.PEER), "state of the peer")
     check(status_of(caps.INIT, contract.OP_INIT_PS, none, until) == contract.STATUS_NOT_FOUND, "a process that is none")
     decisions.expect(3, 2)
+    _prove_figures()
+    decisions.expect(2, 0)
+
+
+# Pages of init's figures tell of oneself what one knows oneself.
+def _prove_figures():
+    count, following, rows = _figures(contract.OP_INIT_TOP, bytes((caps.INDEX,)), contract.REPLY_INIT_TOP)
+    row = struct.unpack_from(contract.RECORD_TOP, rows)
+    check(row[0] == caps.INDEX and row[6] == identity.service_id(identity.OWN), "whose figures come first")
+    check((row[1], row[2]) == (contract.STATE_CALLING, kernel.incarnation()) and row[4] > 0, "own figures")
+    check(len(rows) == count * struct.calcsize(contract.RECORD_TOP) and following == contract.INIT_END, "the last page")
+    slot = caps.INIT - contract.HANDLE_BOOT
+    rows = _figures(contract.OP_INIT_CAPS, bytes((caps.INDEX, slot)), contract.REPLY_INIT_CAPS)[2]
+    place, kind, rights, _, badge = struct.unpack_from(contract.RECORD_CAP, rows)
+    check((place, kind, rights, badge) == (slot,) + kernel.info(caps.INIT), "an own capability")
+
+
+def _figures(op, payload, form):
+    return client.ask(caps.INIT, op, payload, form, client.deadline(contract.EDGE_DEADLINE_INIT_ALL))

@@ -203,7 +203,7 @@ def _prove_waiting():
 
 # Pages and capabilities of execd and of bundlemgrd.
 def _held():
-    return [running.process(identity.index(name))[8:] for name in ("execd", "bundlemgrd")]
+    return [running.process(identity.index(name))[8:10] for name in ("execd", "bundlemgrd")]
 
 
 # A fault is told with its address, in the log too, for each start of as many as were asked for; an exit is none.

@@ -13,9 +13,14 @@ from nexus.policy.evaluate import route_name
 
 OP = CONTRACT.table("op.init")
 DONE, PS, ROUTE = OP["phase_done"], OP["ps"], OP["route_get"]
+CAPS, TOP = OP["caps"], OP["top"]
+PAGES = {CAPS: CONTRACT.table("record")["cap"], TOP: CONTRACT.table("record")["top"]}
+END = CONTRACT.table("init")["end"]
 ENDS = (OP["shutdown"], OP["reboot"])
 GOOD = (
     (0, PS, b"\x00"),
+    (0, CAPS, b"\x00\x00"),
+    (0, TOP, b"\x00"),
     (0, DONE, b"\x01"),
     (0, ROUTE, b"rngd"),
     (0, ROUTE, b"logd:query"),
@@ -40,6 +45,12 @@ def target() -> Target:
         if exchange.op == PS and exchange.served:
             row = machine.processes[exchange.payload[0]].row
             assert form.unpack(exchange.answer)[5:8:2] == (row.service_id, row.rank)
+        if exchange.op in PAGES and exchange.served:
+            count, following = exchange.answer[:2]
+            rows = list(struct.iter_unpack(str(PAGES[exchange.op]), exchange.answer[2:]))
+            numbers = [row[0] for row in rows]
+            assert len(rows) == count and numbers == sorted(set(numbers)), "rows of a page"
+            assert all(exchange.payload[-1] <= number < following <= END for number in numbers), "what follows"
         if exchange.op == DONE and exchange.served:
             phase = exchange.payload[0]
             if closed and phase <= closed[-1]:

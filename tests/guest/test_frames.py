@@ -23,6 +23,8 @@ OPERATIONS = [
     ("INIT", "OP_INIT_ROUTE_GET", b"rngd"),
     ("INIT", "OP_INIT_SHUTDOWN", b""),
     ("INIT", "OP_INIT_REBOOT", b""),
+    ("INIT", "OP_INIT_CAPS", b"\x00\x00"),
+    ("INIT", "OP_INIT_TOP", b"\x00"),
     ("LOGD_APPEND", "OP_LOGD_APPEND", b"\x01text"),
     ("LOGD_QUERY", "OP_LOGD_QUERY", bytes(9)),
     ("LOGD_STATS", "OP_LOGD_STATS", b""),

@@ -268,6 +268,7 @@ def test_ps_states_what_the_kernel_states(machine: Make) -> None:
     asker = Asker(m)
     row = m.process("rngd").row
     answer = asker.ask(asker.handle("INIT"), m.contract.OP_INIT_PS, bytes([row.index]))
-    state, _, _, _, _, service_id, incarnation, rank, _, _ = struct.unpack("<IIQQQQIIII", answer.payload)
+    state, _, _, _, _, service_id, incarnation, rank, _, _, messages = struct.unpack("<IIQQQQIIIIQ", answer.payload)
     assert (state, service_id, incarnation, rank) == (m.contract.STATE_RECEIVING, row.service_id, 1, row.rank)
+    assert messages == 1, "READY"
     assert asker.ask(asker.handle("INIT"), m.contract.OP_INIT_PS, b"\xff").status == m.contract.STATUS_NOT_FOUND

@@ -66,6 +66,78 @@ CASE(a_process_is_described_as_it_is) {
     }
 }
 
+static uint64_t delivered_to(uint32_t index) {
+    struct process_status status;
+    CHECK_EQ(sys(proc(ROOT), SYS_SYSTEM, H_SYSTEM, SYSTEM_PROCESS, index, VA_HEAP), E_OK);
+    memcpy(&status, user(proc(ROOT), VA_HEAP), sizeof status);
+    return status.messages;
+}
+
+CASE(calls_count_when_they_are_delivered_and_over_all_lives) {
+    boot();
+    struct process *server = proc(SERVER);
+    CHECK_EQ(receive(server, 0), BLOCKED);
+    CHECK_EQ(call(proc(CLIENT), H_SERVER), BLOCKED); /* at once */
+    CHECK_EQ(delivered_to(SERVER), 1);
+    CHECK_EQ(call(proc(TWIN), H_SERVER), BLOCKED); /* waits */
+    CHECK_EQ(call(proc(LOW), H_SERVER, .within = 5), BLOCKED); /* waits in vain */
+    tick(5);
+    ipc_signal(server, 1);
+    CHECK_EQ(delivered_to(SERVER), 1);
+    CHECK_EQ(receive(server, 0), E_OK);
+    CHECK_EQ(got_flags(server), DELIVER_NOTIFIED);
+    CHECK_EQ(delivered_to(SERVER), 1);
+    CHECK_EQ(receive(server, 0), E_OK);
+    CHECK_EQ(delivered_to(SERVER), 2);
+    restart(SERVER);
+    CHECK_EQ(delivered_to(SERVER), 2);
+    CHECK_EQ(delivered_to(CLIENT), 0);
+}
+
+static uint32_t look(uint64_t index, uint64_t slot) { return sys(proc(ROOT), SYS_SYSTEM, H_SYSTEM, SYSTEM_CAPABILITY, index | slot << 8); }
+
+CASE(each_slot_of_a_table_is_described_as_it_is) {
+    boot();
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++)
+        for (uint32_t slot = 0; slot < LIMIT_CAP_SLOTS; slot++) {
+            CHECK_EQ(look(i, slot), E_OK);
+            const struct cap *cap = &proc(i)->caps[slot];
+            CHECK_EQ(reg(proc(ROOT), 1), cap->type | cap->rights << 8 | (uint64_t)cap->object << 16);
+            CHECK_EQ(reg(proc(ROOT), 2), cap->badge);
+        }
+}
+
+CASE(a_slot_that_was_freed_tells_nothing_of_what_was_in_it) {
+    boot();
+    uint32_t handle = give(proc(CLIENT), OBJ_ENDPOINT, RIGHT_CALL, SERVER_ENDPOINT, 0x123456789abcdef0);
+    CHECK_EQ(look(CLIENT, handle & 0xff), E_OK);
+    CHECK_EQ(reg(proc(ROOT), 2), 0x123456789abcdef0);
+    CHECK_EQ(sys(proc(CLIENT), SYS_CAP_DROP, handle), E_OK);
+    CHECK_EQ(look(CLIENT, handle & 0xff), E_OK);
+    CHECK_EQ(reg(proc(ROOT), 1), OBJ_NONE);
+    CHECK_EQ(reg(proc(ROOT), 2), 0);
+    kill_process(TWIN);
+    for (uint32_t slot = 0; slot < LIMIT_CAP_SLOTS; slot++) {
+        CHECK_EQ(look(TWIN, slot), E_OK);
+        CHECK_EQ(reg(proc(ROOT), 1), OBJ_NONE);
+        CHECK_EQ(reg(proc(ROOT), 2), 0);
+    }
+}
+
+CASE(a_table_is_nobodys_who_does_not_hold_the_machine) {
+    boot();
+    const uint64_t beyond[] = {LIMIT_CAP_SLOTS, 0xff, 1ull << 32, 1ull << 48, (1ull << 56) - 1};
+    for (uint32_t i = 0; i < sizeof beyond / sizeof *beyond; i++) CHECK_EQ(look(CLIENT, beyond[i]), E_BAD_ARGUMENT);
+    for (uint64_t index = SYSTEM_PROCESSES; index <= 0xff; index++) CHECK_EQ(look(index, 0), E_BAD_ARGUMENT); /* none, or no such slot */
+    for (uint32_t slot = 0; slot < LIMIT_CAP_SLOTS; slot++) {
+        uint64_t handle = HANDLE_BOOT + slot;
+        uint32_t expected = cap_at(proc(CLIENT), handle) ? E_BAD_TYPE : E_BAD_HANDLE;
+        CHECK_EQ(sys(proc(CLIENT), SYS_SYSTEM, handle, SYSTEM_CAPABILITY, SERVER), expected);
+    }
+    uint32_t without = give(proc(CLIENT), OBJ_SYSTEM, RIGHT_CALL, 0, 0);
+    CHECK_EQ(sys(proc(CLIENT), SYS_SYSTEM, without, SYSTEM_CAPABILITY, SERVER), E_BAD_RIGHT);
+}
+
 CASE(a_fault_is_described_to_the_supervisor) {
     boot();
     struct process_status status;

@@ -1,6 +1,8 @@
 /* Effects that several groups of cases look at: tables, regions, the judge's own counts, the servers' reports. In the judge. */
 #include "effects.h"
 
+#include "judge.h"
+
 int64_t slots_gained(void) { return (int64_t)seen.at_done.slots - seen.at_ask.slots; }
 
 static uint64_t map(uint64_t region, bool write, void **address) {
@@ -56,6 +58,21 @@ int64_t data_is_secret(uint32_t arg, bool right) {
     (void)arg, (void)right;
     return seen.data == secret;
 }
+
+/* As a badge in the judge's own table, behind all that it had at boot, until the effect is looked at. */
+static uint64_t planted;
+
+void plant_secret(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    if (nexus_cap_mint(CAP_ENDPOINT, secret, RIGHT_CALL, &planted) != E_OK) planted = 0;
+}
+
+int64_t planted_was_told(uint32_t arg, bool right) {
+    (void)nexus_cap_drop(planted);
+    return secret_or_nothing(arg, right);
+}
+
+int64_t secret_or_nothing(uint32_t arg, bool right) { return data_is_secret(arg, right) ? 1 : seen.data == 0 ? 0 : -1; }
 
 int64_t helper_succeeded(uint32_t arg, bool right) {
     (void)arg, (void)right;

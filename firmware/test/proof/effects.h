@@ -8,6 +8,9 @@ int64_t can_write(uint64_t region);
 uint64_t region_value(uint64_t region);
 void fill_region(uint64_t region, uint64_t value);
 int64_t is_dead(uint64_t handle);
+void plant_secret(uint32_t arg, bool right);
+int64_t planted_was_told(uint32_t arg, bool right);
+int64_t secret_or_nothing(uint32_t arg, bool right);
 bool waits_in(enum who who, uint32_t state);
 
 int64_t probes_made(uint32_t arg, bool right);

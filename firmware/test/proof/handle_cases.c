@@ -20,11 +20,11 @@ static uint64_t help_holder(uint32_t arg, bool right) {
 /* --- arranging --- */
 
 static void arrange(uint32_t arg, bool right) {
-    (void)right;
     switch (arg / KINDS) {
     case USE_NOTIFY: give_notification(NOTICE_BIT); break;
     case USE_INFO: give_endpoint(RIGHT_CALL, secret); break;
     case USE_MAP: case USE_UNMAP: case USE_SEAL: give_region(0, RIGHT_MAP_R | RIGHT_MAP_W); break;
+    case USE_CAPABILITY: plant_secret(arg, right); break;
     }
 }
 
@@ -51,13 +51,13 @@ static void at_done(uint32_t arg, bool right) {
 }
 
 static int64_t effect(uint32_t arg, bool right) {
-    (void)right;
     switch (arg / KINDS) {
     case USE_CALL: return seen.probes;
     case USE_RECV: case USE_REPLY: case USE_REPLY_RECV: case USE_REPLY_RECV_ENDPOINT: case USE_DMA: return helper_succeeded(arg, right);
     case USE_BEHALF: return seen.behalf;
     case USE_NOTIFY: return seen.bits == NOTICE_BIT;
     case USE_INFO: return seen.data == secret;
+    case USE_CAPABILITY: return planted_was_told(arg, right);
     case USE_UNMAP: return !seen.done;
     case USE_SYSTEM: return seen.data == system_phase();
     default: return seen.measured;
@@ -103,5 +103,6 @@ static const struct proof_case cases[] = {
     THREE("spawn_region", USE_SPAWN_REGION, WHO_HOLDER, 0),
     THREE("supervise", USE_SUPERVISE, WHO_HOLDER, 0),
     THREE("system", USE_SYSTEM, WHO_HOLDER, 0),
+    THREE("system_capability", USE_CAPABILITY, WHO_HOLDER, 0),
 };
 const struct proof_group handle_group = {cases, COUNT(cases)};

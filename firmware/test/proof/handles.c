@@ -206,6 +206,8 @@ static uint64_t use_supervise(uint64_t handle) { return nexus_supervise(handle, 
 static uint64_t right_system(void) { return CAP_SYSTEM; }
 static uint64_t use_system(uint64_t handle) { return nexus_system(handle, SYSTEM_PHASE, 0, 0, &done_data); }
 
+static uint64_t use_capability(uint64_t handle) { return last_badge(handle, JUDGE_INDEX, &done_data); }
+
 /* --- the table --- */
 
 static const struct target targets[TARGETS] = {
@@ -236,6 +238,7 @@ static const struct target targets[TARGETS] = {
     [USE_SPAWN_REGION] = {app_region, use_spawn_region, TAKES(REGION), false},
     [USE_SUPERVISE] = {right_supervise, use_supervise, TAKES(SUPERVISE), false},
     [USE_SYSTEM] = {right_system, use_system, TAKES(SYSTEM), false},
+    [USE_CAPABILITY] = {right_system, use_capability, TAKES(SYSTEM), false},
 };
 
 /* --- wrong handles --- */

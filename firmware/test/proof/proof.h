@@ -55,6 +55,7 @@ const struct proof_case *proof_case_at(uint32_t number);
 #define WARD_TWIN "41pkbrxjpngnf"
 #define ONE_ID "1r4osegpddz0c"
 #define ONE_TWIN "tvjwr2brgkbkd"
+enum { JUDGE_INDEX = 0 }; /* the root is the first row */
 enum { JUDGE_REGIONS = 2, HOLDER_REGION = JUDGE_REGIONS, REGION_BYTES = 4 * PAGE }; /* regions are numbered through all rows */
 
 /* --- messages to the judge (all fields little-endian, in the IPC page) --- */
@@ -143,6 +144,7 @@ void set_cap(uint32_t place, uint64_t handle);
 uint64_t cap_at(uint32_t place);
 void spin(uint64_t ticks);
 uint64_t one_of(uint64_t seen, uint64_t status);
+uint64_t last_badge(uint64_t system, uint32_t index, uint64_t *badge);
 
 static inline volatile struct message *outgoing(void) { return (volatile struct message *)NEXUS_BUFFER; }
 

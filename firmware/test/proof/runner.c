@@ -101,3 +101,14 @@ void spin(uint64_t ticks) {
 
 /* Of several attempts that must all end alike: the first that ended otherwise. `seen` starts as E_AGAIN. */
 uint64_t one_of(uint64_t seen, uint64_t status) { return seen == E_AGAIN || seen == status ? status : UNLIKE; }
+
+/* What is in the last of somebody's badged endpoints: in the judge's table, what it has planted there for the case. */
+uint64_t last_badge(uint64_t system, uint32_t index, uint64_t *badge) {
+    struct nexus_held held;
+    for (uint32_t slot = 0; slot < LIMIT_CAP_SLOTS; slot++) {
+        uint64_t status = nexus_capability(system, index, slot, &held);
+        if (status != E_OK) return status;
+        if (held.type == OBJ_ENDPOINT && held.badge) *badge = held.badge;
+    }
+    return E_OK;
+}

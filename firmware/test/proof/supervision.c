@@ -102,6 +102,45 @@ static int64_t told_judge(uint32_t arg, bool right) {
     return seen.data == service_id_of("judge") ? 1 : seen.data == 0 ? 0 : -1;
 }
 
+/* --- capability tables --- */
+
+enum wrong_table { TABLE_BEYOND, TABLE_EMPTY, SLOT_BEYOND, SLOT_HUGE };
+static const uint64_t wrong_tables[] = {
+    [TABLE_BEYOND] = LIMIT_PROCESSES + LIMIT_APP_SLOTS, [TABLE_EMPTY] = LIMIT_PROCESSES - 1, [SLOT_BEYOND] = LIMIT_CAP_SLOTS << 8,
+    [SLOT_HUGE] = 1ull << 63,
+};
+
+/* A refusal leaves the registers as they were; the twin reads the judge's table. */
+static uint64_t look_wrongly(uint32_t which, bool right) {
+    if (right) return last_badge(CAP_SYSTEM, JUDGE_INDEX, &done_data);
+    struct nexus_regs r = nexus_ecall(SYS_SYSTEM, CAP_SYSTEM, SYSTEM_CAPABILITY, wrong_tables[which], 0, 0, 0);
+    done_data = (r.a1 ^ SYSTEM_CAPABILITY) | (r.a2 ^ wrong_tables[which]);
+    return r.a0;
+}
+
+static uint32_t own_index(void) {
+    struct process_status status;
+    uint64_t nothing, own = service_id_of("holder");
+    for (uint32_t index = 0; index < LIMIT_PROCESSES; index++)
+        if (nexus_system(CAP_SYSTEM, SYSTEM_PROCESS, index, (uintptr_t)&status, &nothing) == E_OK && status.service_id == own) return index;
+    return 0xff;
+}
+
+/* Into a slot that is free again: what was in it is nobody's any more. The twin still has it. */
+static uint64_t look_behind(uint32_t arg, bool right) {
+    (void)arg;
+    struct nexus_held held = {0};
+    if (!right && nexus_cap_drop(given[0]) != E_OK) return UNLIKE;
+    uint64_t status = nexus_capability(CAP_SYSTEM, own_index(), given[0] & 0xff, &held);
+    done_data = right ? held.badge : held.type | held.rights | held.object | held.badge;
+    return status;
+}
+
+static void hand_out_secret(uint32_t arg, bool right) {
+    (void)arg, (void)right;
+    give_endpoint(RIGHT_CALL, secret);
+}
+
 /* Closed once, for good: nothing opens it, and every later start is told. The twin is such a start. */
 static uint64_t close_latch(uint32_t arg, bool right) {
     (void)arg;
@@ -120,6 +159,7 @@ static int64_t latch_closed(uint32_t arg, bool right) {
 #define WARD(title, which) {.name = "supervise." title, .attack = supervise_wrongly, .arg = which, .who = WHO_HOLDER, .at_done = measure_ward, .effect = was_measured}
 #define APP(title, which) {.name = "supervise." title, .attack = treat_app_wrongly, .arg = which, .who = WHO_HOLDER, .at_done = measure_apps, .effect = app_gone}
 #define SYSTEM(title, which) {.name = "system." title, .attack = use_system_wrongly, .arg = which, .who = WHO_HOLDER, .effect = told_judge}
+#define TABLE(title, which) {.name = "system." title, .attack = look_wrongly, .arg = which, .who = WHO_HOLDER, .arrange = plant_secret, .effect = planted_was_told}
 static const struct proof_case cases[] = {
     WARD("resume_running", RESUME_RUNNING), WARD("resume_stopped", RESUME_STOPPED), WARD("kill_stopped", KILL_STOPPED),
     WARD("free_service", FREE_STOPPED), WARD("free_running", FREE_RUNNING), WARD("no_operation", NO_OPERATION),
@@ -127,6 +167,8 @@ static const struct proof_case cases[] = {
     APP("free_twice", FREE_TWICE), APP("use_freed", USE_FREED),
     SYSTEM("no_operation", SYSTEM_NONE), SYSTEM("beyond_operations", SYSTEM_BEYOND), SYSTEM("process_beyond", PROCESS_BEYOND),
     SYSTEM("process_empty", PROCESS_EMPTY), SYSTEM("process_huge", PROCESS_HUGE), SYSTEM("usage_none", USAGE_NONE), SYSTEM("usage_beyond", USAGE_BEYOND),
+    TABLE("table_beyond", TABLE_BEYOND), TABLE("table_empty", TABLE_EMPTY), TABLE("slot_beyond", SLOT_BEYOND), TABLE("slot_huge", SLOT_HUGE),
+    {.name = "system.slot_freed", .attack = look_behind, .who = WHO_HOLDER, .arrange = hand_out_secret, .effect = secret_or_nothing},
     {.name = "system.latch", .attack = close_latch, .who = WHO_HOLDER, .effect = latch_closed},
 };
 const struct proof_group supervision_group = {cases, COUNT(cases)};

@@ -64,6 +64,7 @@ CALLS = (
     lambda handle: [kernel.supervise(handle, operation) for operation in range(7)],
     lambda handle: [kernel.system(handle, operation, 0) for operation in (1, 2, 3, 4, 5, 7, 8)],
     lambda handle: kernel.process(handle, 0),
+    lambda handle: [kernel.capability(handle, index, 0) for index in range(40)],
     lambda handle: kernel.spawn(handle, handle, 2, 100, 0),
     lambda handle: kernel.spawn(handle, handle, 2, 100, caps.INIT),
     _move,

@@ -54,6 +54,8 @@ def end(init):
     for number in range(40):
         tries.ask(init, contract.OP_INIT_PHASE_DONE, bytes((number,)))
         tries.ask(init, contract.OP_INIT_PS, bytes((number,)))
+        tries.ask(init, contract.OP_INIT_CAPS, bytes((number, 0)))
+        tries.ask(init, contract.OP_INIT_TOP, bytes((number,)))
 
 
 def main():

@@ -115,6 +115,21 @@ def _slots():
     return kernel.process(caps.SYSTEM, caps.INDEX)[9]
 
 
+# Each slot of one's own table is told as one knows it; of nobody and by nobody else.
+def test_the_machine_tells_of_a_slot_what_is_in_it():
+    for handle in (caps.SYSTEM, caps.KEEPER, caps.CONSOLE):
+        told = kernel.capability(caps.SYSTEM, caps.INDEX, handle - contract.HANDLE_BOOT)
+        assert told[:2] + told[3:] == kernel.info(handle)
+    assert kernel.capability(caps.SYSTEM, caps.INDEX, contract.LIMIT_CAP_SLOTS - 1) == (contract.OBJ_NONE, 0, 0, 0)
+    assert (
+        _raises(kernel.Error, kernel.capability, caps.SYSTEM, caps.INDEX, contract.LIMIT_CAP_SLOTS)
+        == contract.E_BAD_ARGUMENT
+    )
+    assert _raises(kernel.Error, kernel.capability, caps.SYSTEM, 0xFF, 0) == contract.E_BAD_ARGUMENT
+    assert _raises(kernel.Error, kernel.capability, caps.KEEPER, caps.INDEX, 0) == contract.E_BAD_TYPE
+    assert _raises(ValueError, kernel.capability, caps.SYSTEM, 0x100, 0)
+
+
 # What was given works with its badge; what was not agreed on leaves nothing behind.
 def test_capabilities_come_as_they_were_accepted():
     before = _slots()
@@ -209,6 +224,7 @@ CASES = (
     test_policy_is_the_images,
     test_server_hears_once_that_it_is_idle,
     test_server_hears_of_malformed_messages_and_lost_answers,
+    test_the_machine_tells_of_a_slot_what_is_in_it,
     test_capabilities_come_as_they_were_accepted,
     test_badge_of_others_is_refused,
     test_answer_that_was_put_off_reaches_who_still_waits,

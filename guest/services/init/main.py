@@ -2,11 +2,10 @@
 # them, hands out routes and closes the phases of the run. Root of the system: its own death ends it. Decides nothing about
 # access: policyd does, about whoever asked.
 
-import struct
-
 import caps
 import client
 import contract
+import figures
 import gate
 import kernel
 import routes
@@ -140,11 +139,17 @@ def on_reboot():
 
 def on_ps(index):
     gate.require(contract.ACTION_SYSTEM_STATS)
-    try:
-        status = kernel.process(caps.SYSTEM, index)
-    except kernel.Error:
-        raise Refuse(contract.STATUS_NOT_FOUND)
-    return struct.pack(contract.REPLY_INIT_PS, *status)
+    return figures.process(index)
+
+
+def on_caps(index, slot):
+    gate.require(contract.ACTION_SYSTEM_STATS)
+    return figures.capabilities(index, slot)
+
+
+def on_top(index):
+    gate.require(contract.ACTION_SYSTEM_STATS)
+    return figures.top(index)
 
 
 HANDLERS = {
@@ -153,6 +158,8 @@ HANDLERS = {
     contract.OP_INIT_ROUTE_GET: (on_route_get, contract.REQUEST_INIT_ROUTE_GET, contract.BADGE_FACET_ANY),
     contract.OP_INIT_SHUTDOWN: (on_shutdown, contract.REQUEST_INIT_SHUTDOWN, contract.BADGE_FACET_ANY),
     contract.OP_INIT_REBOOT: (on_reboot, contract.REQUEST_INIT_REBOOT, contract.BADGE_FACET_ANY),
+    contract.OP_INIT_CAPS: (on_caps, contract.REQUEST_INIT_CAPS, contract.BADGE_FACET_ANY),
+    contract.OP_INIT_TOP: (on_top, contract.REQUEST_INIT_TOP, contract.BADGE_FACET_ANY),
 }
 
 _system = System()

@@ -258,6 +258,13 @@ class Kernel:
         assert answer is not None
         return answer
 
+    def capability(self, handle: int, index: int, slot: int) -> tuple[int, int, int, int]:
+        if not 0 <= index <= 0xFF or not 0 <= slot <= 0xFFFFFFFF:
+            raise ValueError("out of range")
+        status, answer = self._machine.capability(self._process, handle, index, slot)
+        self._check(status)
+        return answer
+
     # inner
 
     @property

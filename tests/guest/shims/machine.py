@@ -31,6 +31,7 @@ from shims.regions import Region
 ENTROPY_DEVICE = "rng"  # in every recipe that has one
 # A shell nobody types to: its interpreter has modules of its own, which the shim's has not.
 QUIET_SHELL = "import kernel, caps\nwhile True: kernel.wait(caps.NOTIFICATION)\n"
+NOBODY = 0xFFFF  # of a reply whose caller has gone
 FAULT_NAMES = ("none", "exit", "memory", "instruction", "misaligned", "hung", "killed", "syscall")
 
 
@@ -338,13 +339,29 @@ class Machine(Apps):
     def _status(self, child: Process) -> tuple[int, ...]:
         row = child.row
         life = (child.state, child.fault, child.value, child.pc, child.cpu_ticks)
-        return (*life, row.service_id, child.incarnation, row.rank, 0, len(child.caps))
+        return (*life, row.service_id, child.incarnation, row.rank, 0, len(child.caps), child.messages)
 
     def process_status(self, process: Process, handle: int, index: int) -> tuple[int, tuple[int, ...] | None]:
         status, cap = self.find(process, handle, "system")
         if cap is None or index >= len(self.processes) or self.processes[index].state == self.contract.STATE_EMPTY:
             return status or self.contract.E_BAD_ARGUMENT, None
         return status, self._status(self.processes[index])
+
+    def capability(self, process: Process, handle: int, index: int, slot: int) -> tuple[int, tuple[int, int, int, int]]:
+        """As the kernel states a slot. The simulated table has no gaps: a slot is a place among the handles, by age."""
+        contract, nothing = self.contract, (self.contract.OBJ_NONE, 0, 0, 0)
+        status, cap = self.find(process, handle, "system")
+        if cap is None:
+            return status, nothing
+        none = index >= len(self.processes) or self.processes[index].state == contract.STATE_EMPTY
+        if none or slot >= contract.LIMIT_CAP_SLOTS:
+            return contract.E_BAD_ARGUMENT, nothing
+        held = sorted(self.processes[index].caps.items())
+        if slot >= len(held):
+            return contract.E_OK, nothing
+        cap = held[slot][1]
+        waits = cap.caller.row.index if cap.caller is not None else NOBODY
+        return contract.E_OK, (cap.type, cap.rights, waits if cap.type == contract.OBJ_REPLY else cap.object, cap.badge)
 
     def system(self, process: Process, handle: int, operation: int, a: int) -> tuple[int, int]:
         status, cap = self.find(process, handle, "system")

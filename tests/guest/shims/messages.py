@@ -169,6 +169,7 @@ class Messages:
         call = caller.calling
         assert call is not None
         caller.calling, caller.server, server.serving = None, server, caller
+        server.messages += 1
         server.buffer[: call.length] = caller.buffer[: call.length]
         handle = server.put(Cap(self.contract.OBJ_REPLY, 0, 0, caller=caller))
         subject = self._subject(call.behalf) if call.behalf is not None else None

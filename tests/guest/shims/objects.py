@@ -107,6 +107,7 @@ class Process:
     orphan: bool = False  # an app whose spawner has died
     pc: int = 0  # where it stopped; a test's word, as are its ticks of CPU
     cpu_ticks: int = 0
+    messages: int = 0  # calls delivered to it, over all its lives
 
     @property
     def name(self) -> str:
