@@ -1,4 +1,4 @@
-"""A service that `nexus new-service` wrote is up, and judged so, in the first boot after it; forgetting its marker is seen."""
+"""A service that `nexus new-service` wrote is built, up, and judged so, in the first boot after it; forgetting its marker is seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nexus.layout import find_root
+from nexus.image.manifest import load_manifest
+from nexus.layout import find_root, manifest_path
 
 PARTS = ("firmware", "guest", "recipes", "tests/guest", "tests/vectors", "tooling")
 
@@ -38,6 +39,9 @@ def test_new_service_is_up_in_the_next_boot(clone: Path) -> None:
     lines = [line.split("  ")[-1] for line in done.stdout.splitlines() if "bring-up" in line]
     assert lines[-2].startswith("clockd: ")
     assert lines[-1].startswith("init: ")
+    built = load_manifest(manifest_path(clone, "selftest"))
+    assert "clockd" in [row.label for row in built.processes]
+    assert "romfs_clockd" in [part.name for part in built.parts]
     module = clone / "guest/services/clockd/main.py"
     module.write_text(module.read_text(encoding="utf-8").replace("contract.MARK_CLOCKD_READY", '""'), encoding="utf-8")
     done = nexus(clone, "test-os")

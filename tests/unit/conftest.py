@@ -13,6 +13,7 @@ from nexus.contract.load import Contract, load_contract
 from nexus.image.build import build_image
 
 PARTS = ("firmware", "guest", "recipes", "tests/recipes", "tests/vectors", "tooling")
+COMPILED = ("gen", "mpy", "default/caps", "default/native", "default/kernel")
 Copy = Callable[..., Path]
 
 
@@ -33,12 +34,15 @@ def copy_sources(root: Path, folder: Path) -> Path:
     return folder
 
 
-def copy_interpreters(root: Path, folder: Path) -> None:
-    """The ELFs with the stamps that say from what they were made, and nothing else: make's own notes hold paths."""
-    for path in [*(root / "build/runtime").glob("*.stamp"), *(root / "build/runtime").glob("*/*.elf")]:
+def copy_products(root: Path, folder: Path) -> None:
+    """What was compiled for the default system, with the stamps and times that say from what, but no image; of the interpreters
+    the ELFs alone."""
+    interpreters = [*(root / "build/runtime").glob("*.stamp"), *(root / "build/runtime").glob("*/*.elf")]
+    parts = [path for name in COMPILED for path in (root / "build" / name).rglob("*") if path.is_file()]
+    for path in [*interpreters, *parts]:
         target = folder / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        shutil.copy2(path, target)
 
 
 @pytest.fixture(scope="session")
@@ -49,20 +53,21 @@ def pristine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def interpreters(root: Path, pristine: Path) -> Path:
-    """A clone whose service runtime is up to date: that of this clone if it is, else compiled once."""
-    copy_interpreters(root, pristine)
+    """A clone in which the default system is built, from what is compiled in this one: once, whoever else waits for it."""
+    build_image("default", root, lambda _: None)
+    copy_products(root, pristine)
     build_image("default", pristine, lambda _: None)
     return pristine
 
 
 @pytest.fixture(scope="session")
 def copy(pristine: Path, request: pytest.FixtureRequest) -> Copy:
-    """copy(folder, built=True) -> a clone there, with compiled interpreters or from nothing."""
+    """copy(folder, built=True) -> a clone there, with what is compiled for the default system or from nothing."""
 
     def make(folder: Path, built: bool = True) -> Path:
         copy_sources(pristine, folder)
         if built:
-            copy_interpreters(request.getfixturevalue("interpreters"), folder)
+            copy_products(request.getfixturevalue("interpreters"), folder)
         return folder
 
     return make
