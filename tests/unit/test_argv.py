@@ -141,6 +141,14 @@ def test_options_that_are_asked_for() -> None:
     assert argv[-2:] == ["-d", "int"]
 
 
+def test_memory_can_be_a_file_but_not_by_hand() -> None:
+    launch = replace(LAUNCH, memory_file=Path("/r/a,b.bin"))
+    argv = words(launch)
+    backend = "memory-backend-file,id=ram,share=on,mem-path=/r/a,,b.bin,size=33554432"
+    assert argv[argv.index(backend) + 1 :][:2] == ["-M", "memory-backend=ram"]
+    assert by_hand_argv("qemu", launch) == by_hand_argv("qemu", LAUNCH)
+
+
 def test_nothing_is_there_unasked() -> None:
     assert not {"-icount", "-trace", "-D", "-gdb", "-fw_cfg"} & set(words())
     assert not any(word.startswith("loader") for word in words())

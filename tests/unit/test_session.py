@@ -133,7 +133,7 @@ def test_logs_record_and_latest(fake: Start, tmp_path: Path) -> None:
     assert run.console.read_text().endswith("half ...\n")
     assert session.console.rest == b"half"
     events = [json.loads(line)["event"] for line in run.events.read_text().splitlines()]
-    assert [event for event in events if event != "qmp"] == ["start", "cont", "exit"]
+    assert [event for event in events if event != "qmp"] == ["start", "clock", "cont", "exit"]
     record = json.loads(run.record.read_text())
     assert record.keys() == {"pid", "system", "image", "nonce", "qmp", "console", "terminal"}
     assert record["terminal"] == ""

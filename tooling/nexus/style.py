@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 C_SUFFIXES = (".c", ".h", ".S", ".ld")
+SLASH_SUFFIXES = (*C_SUFFIXES, ".css", ".js")
 HASH_SUFFIXES = (".py", ".toml", ".lock", ".mk", ".sh", ".yml", ".yaml")
 PURPOSE_LETTERS = 20
 PURPOSE_LINES = 12  # a purpose longer than this hides the file
@@ -37,7 +38,7 @@ def purpose(suffix: str, text: str) -> str:
     text = re.sub(r"\A#!.*\n", "", text)
     if suffix == ".py":
         found = re.match(r'\s*"""(.*?)"""', text, re.DOTALL) or re.match(r"((?:#.*\n)+)", text)
-    elif suffix in C_SUFFIXES:
+    elif suffix in SLASH_SUFFIXES:
         found = re.match(r"/\*(.*?)\*/", text, re.DOTALL) or re.match(r"((?:(?://|# ).*\n)+)", text)
     elif suffix == ".md":
         found = re.match(r"((?:> .*\n)+|# .*\n)", text)

@@ -59,6 +59,7 @@ class Launch:
     disk: bytes | None = None  # the drop disk as it is at the start; None for a machine without one
     disk_file: Path | None = None  # the file behind it
     terminal: Port | None = None  # None for a machine without one
+    memory_file: Path | None = None  # the machine's memory is this file, and stays in it when the machine has ended
     icount: str | None = None
     trace_rng: Path | None = None
     gdb: str | None = None
@@ -116,7 +117,7 @@ def paused_argv(binary: str, launch: Launch, channels: Channels) -> list[str]:
 
 def by_hand_argv(binary: str, launch: Launch) -> list[str]:
     """The same machine with its console on the terminal, for a person to paste."""
-    launch = replace(launch, trace_rng=None)
+    launch = replace(launch, trace_rng=None, memory_file=None)
     return [*_machine(binary, launch), *_terminal(launch, f"pty,id={TERMINAL}"), "-serial", "stdio", *launch.extra]
 
 
@@ -150,6 +151,9 @@ def _machine(binary: str, launch: Launch) -> list[str]:
         "-no-user-config",
         *("-display", "none"),
     ]
+    if launch.memory_file:
+        backend = f"memory-backend-file,id=ram,share=on,mem-path={quote(launch.memory_file)}"
+        argv += ["-object", f"{backend},size={launch.ram_bytes}", "-M", "memory-backend=ram"]
     argv += _entropy(launch)
     argv += _disk(launch)
     argv += [word for device in launch.devices if device != RNG_DEVICE for word in ("-device", device)]

@@ -164,6 +164,19 @@ def structs_of(elf: Path, wanted: frozenset[str] = frozenset()) -> dict[str, Mem
     return found
 
 
+@cache
+def enumerators_of(elf: Path, enumeration: str) -> dict[str, int]:
+    """Names and numbers of an enumeration."""
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        for unit in ELFFile(stream).get_dwarf_info().iter_CUs():
+            for die in unit.get_top_DIE().iter_children():
+                if die.tag == "DW_TAG_enumeration_type" and _name(die) == enumeration:
+                    return {_name(one): one.attributes["DW_AT_const_value"].value for one in die.iter_children()}
+    raise MachineError(f"{elf}: no enumeration {enumeration}")
+
+
 def _members(die: Any) -> Members:
     placed = [
         member

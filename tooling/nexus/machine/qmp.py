@@ -38,6 +38,14 @@ class Qmp:
             self.close()
             raise
 
+    @property
+    def version(self) -> str:
+        """Of the emulator."""
+        greeting = self._client.greeting
+        found = dict(greeting.QMP.version).get("qemu") if greeting else None
+        numbers = found if isinstance(found, dict) else {}
+        return ".".join(str(numbers.get(name, "?")) for name in ("major", "minor", "micro"))
+
     def execute(self, command: str, arguments: dict[str, object] | None = None, timeout: float = 10.0) -> object:
         """One command and its answer."""
         return self._run(self._client.execute(command, arguments), command, timeout)

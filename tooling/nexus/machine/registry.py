@@ -64,6 +64,10 @@ class RunDir:
         return self.path / "drop.img"
 
     @property
+    def memory(self) -> Path:
+        return self.path / "memory.bin"
+
+    @property
     def rng_trace(self) -> Path:
         return self.path / "rng-trace.log"
 

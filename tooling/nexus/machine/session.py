@@ -60,7 +60,9 @@ class Session:
     console: Console
     qmp: Qmp
 
-    def __init__(self, root: Path, system: str, launch: Launch, trace_rng: bool = False) -> None:
+    def __init__(
+        self, root: Path, system: str, launch: Launch, trace_rng: bool = False, keep_memory: bool = False
+    ) -> None:
         self.root = root
         self.system = system
         self.nonce = secrets.token_hex(16)
@@ -72,9 +74,13 @@ class Session:
             block=self.run.block if launch.block_layout else None,
             disk_file=self.run.disk if launch.disk is not None else None,
             trace_rng=self.run.rng_trace if trace_rng else None,
+            memory_file=self.run.memory if keep_memory else None,
         )
         self.on_paused: Callable[[], None] | None = None  # called before the first instruction
         self.exit: Exit | None = None
+        self.last_memory: bytes | None = (
+            None  # what it held at its end, once the session is closed, if that is to be kept
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd = -1
         self._fifo = -1
@@ -188,6 +194,7 @@ class Session:
         self._cleanup.callback(uart.forget)
         self._cleanup.callback(channels.monitor.unlink, missing_ok=True)
         self._open_fifo()
+        self._open_memory()
         self._spawn(paused_argv(self._binary, self.launch, channels))
         from nexus.machine.qmp import Qmp  # loaded while QEMU starts: 50 ms off the way to the first line
 
@@ -205,7 +212,9 @@ class Session:
             raise self._no_start(str(error)) from error
         self._cleanup.callback(self.qmp.close)
         self._publish(channels.monitor)
+        self.run.memory.unlink(missing_ok=True)  # QEMU has it open, and nobody else is to find what was in it
         self.console.start_clock()
+        self.log_event("clock", qemu=self.qmp.version)
         if self.on_paused:
             self.on_paused()
         self.log_event("cont", nonce=self.nonce, pid=self.pid)
@@ -231,6 +240,19 @@ class Session:
                 os.mkfifo(fifo, 0o600)
             self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
             self._cleanup.callback(os.close, self._fifo)
+
+    def _open_memory(self) -> None:
+        """Its file, if it is to be kept: read when the machine is gone, however it ended."""
+        if self.launch.memory_file is None:
+            return
+        file = os.open(self.launch.memory_file, os.O_RDWR | os.O_CREAT, 0o600)
+
+        def read() -> None:
+            self.run.memory.unlink(missing_ok=True)
+            with os.fdopen(file, "rb") as stream:
+                self.last_memory = stream.read()
+
+        self._cleanup.callback(read)
 
     def _spawn(self, argv: list[str]) -> None:
         if self.launch.block:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus.contract.load import Contract
-from nexus.errors import MachineError, UsageError
+from nexus.errors import EXIT_INTERRUPTED, MachineError, UsageError
 from nexus.machine import judge as judging
 from nexus.machine.argv import RNG_DEVICE, parse_rng
 from nexus.machine.policypages import PolicyLook, look_of
@@ -27,6 +27,7 @@ from nexus.verdict.report import LAST_LINES, Context, failure_block
 DURATION = re.compile(r"(\d+)(s|m|h|)")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 DEFAULT_SECONDS = 60.0
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,16 @@ class Runner:
     """One trial: boots, judges, reports. `on_line` sees every line, with the ladder as it stands after it."""
 
     def __init__(
-        self, root: Path, target: Target, contract: Contract, *, phase: str | None, keep: bool, seconds: float, rng: str
+        self,
+        root: Path,
+        target: Target,
+        contract: Contract,
+        *,
+        phase: str | None,
+        keep: bool,
+        seconds: float,
+        rng: str,
+        keep_memory: bool = False,
     ) -> None:
         self.root = root
         self.target = target
@@ -63,12 +73,12 @@ class Runner:
         source = parse_rng(rng)
         launch = launch_of(target, contract, rng=source, phase=phase, keep=keep)
         self.traced = RNG_DEVICE in target.devices and source.backend != "none"
-        self.session = Session(root, target.system, launch, trace_rng=self.traced)
+        self.session = Session(root, target.system, launch, trace_rng=self.traced, keep_memory=keep_memory)
         self.ladder = Ladder(plan_of(target, contract, self.session, phase=phase, keep=keep))
         self._look: PolicyLook | None = look_of(self.session, target, contract)
         if self._look:
             self.session.on_paused = self._look.at_start
-        self._again = [
+        again = [
             "./scripts/nexus",
             "test-os",
             "--no-build",
@@ -77,7 +87,8 @@ class Runner:
             "--timeout",
             f"{seconds:g}",
         ]
-        self._again += (["--phase", phase] if phase else []) + (["--rng", rng] if rng else [])
+        again += (["--phase", phase] if phase else []) + (["--rng", rng] if rng else [])
+        self.repeat = shlex.join(again)
 
     def run(self, on_line: Callable[[Seen, Ladder], None], stay: Callable[[Session, Ladder], None]) -> Trial:
         """`stay` is called with a machine that is to stay up after its verdict."""
@@ -99,6 +110,14 @@ class Runner:
         if self.traced and not self.ladder.plan.keep:
             self.ladder.delivered(judging.delivered(self.session.run.rng_trace))
         return self._result(exit, seconds, hart)
+
+    def interrupted(self) -> Verdict:
+        """As far as it came, for somebody who ends it before there is a verdict."""
+        text = "somebody ended the run"
+        self.ladder.failure = self.ladder.failure or Failure(
+            INTERRUPTED, text, self.ladder.expected(), "", EXIT_INTERRUPTED
+        )
+        return self.ladder.verdict(None)
 
     def _beside_the_console(self) -> None:
         """What no line can show: that the machine decides by the stated policy, and that what it printed as signed is."""
@@ -143,7 +162,7 @@ class Runner:
             console=console,
             counters=counters,
             logs=[str(path.relative_to(self.root)) for path in self.session.run.logs],
-            repeat=shlex.join(self._again),
+            repeat=self.repeat,
             by_hand=self.session.by_hand,
         )
         return failure_block(verdict, failure, context)

@@ -24,6 +24,7 @@ from nexus.contract.load import Contract, load_contract
 from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
 from nexus.verbs.install import lay_down
+from nexus.verbs.report import Outputs, repeat_command, report_options
 
 if TYPE_CHECKING:
     from nexus.machine.drop import Drop
@@ -60,8 +61,17 @@ json_option = click.option(
     help="Start this app in it (a bundle, an app's folder or .py file) and end with it: 0 if it ended well, else 1.",
 )
 @rng_option
+@report_options
 def run(
-    system: str, detach: bool, until: str | None, timeout: str | None, json_to: str | None, app: Path | None, rng: str
+    system: str,
+    detach: bool,
+    until: str | None,
+    timeout: str | None,
+    json_to: str | None,
+    app: Path | None,
+    rng: str,
+    report: Path | None,
+    trace: Path | None,
 ) -> int:
     """Build what changed, boot the system and show its log."""
     from nexus.machine.argv import has_disk, parse_rng
@@ -74,6 +84,11 @@ def run(
     root = find_root()
     seconds = _seconds(timeout, "--timeout")
     source = parse_rng(rng)
+    outputs = Outputs(report, trace)
+    if outputs.wanted and detach:
+        raise errors.UsageError(
+            "found --report or --trace with --detach, expected a run that this command sees the end of"
+        )
     contract = load_contract(contract_dir(root))
     drop = _drop(app, root, contract)
     target = prepare(root, system, build=True, progress=_progress)
@@ -85,7 +100,9 @@ def run(
 
     launch = launch_of(target, contract, rng=source, disk=disk_of(contract, drop) if drop else None)
     follow = Follow(contract, drop.number) if drop else None
-    with Session(root, target.system, launch) as session:
+    session = Session(root, target.system, launch, keep_memory=outputs.wanted)
+    repeat = repeat_command("run", system=system, rng=rng, app=app, until=until, timeout=timeout)
+    with outputs.of_session(session, target, contract, repeat), session:
         after = f"next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
         bar = _status("Ctrl-] ends it", after, begun, _ready_line(contract))
         seconds = seconds or (UNTIL_SECONDS if until else None)
@@ -122,6 +139,7 @@ def console(machine: str | None, until: str | None, timeout: str | None, stop: b
 )
 @click.option("--no-build", is_flag=True, help="Boot the image that is there; a stale one is refused.")
 @rng_option
+@report_options
 def test_os(
     system: str,
     phase: str | None,
@@ -130,6 +148,8 @@ def test_os(
     junit: Path | None,
     no_build: bool,
     rng: str,
+    report: Path | None,
+    trace: Path | None,
 ) -> int:
     """Boot the selftest system and judge its console. RUN_UNTIL_MARKER=0 keeps the machine up after the verdict."""
     from nexus.machine import trial
@@ -144,10 +164,15 @@ def test_os(
     seconds = _seconds(timeout, "RUN_TIMEOUT") or trial.DEFAULT_SECONDS
     keep = _keep()
     parse_rng(rng)  # refused before anything is built
+    outputs = Outputs(report, trace)
     say = _speaker(json_to)
     target = prepare(root, system, build=not no_build, progress=_progress)
-    runner = trial.Runner(root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=rng)
-    result = runner.run(_marker_printer(say), _stay_up(say, seconds))
+    runner = trial.Runner(
+        root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=rng, keep_memory=outputs.wanted
+    )
+    result = outputs.of_trial(
+        runner, target, contract, lambda: runner.run(_marker_printer(say), _stay_up(say, seconds))
+    )
     _report(result, say, json_to, junit, system)
     return result.verdict.failure.exit_code if result.verdict.failure else errors.EXIT_OK
 
