@@ -148,7 +148,7 @@ def test_detached_machine_can_be_attached_and_ended(alone: Clone) -> None:
 def test_detached_machine_has_its_record(alone: Clone) -> None:
     run_id = started(alone, "--until", LIVE)
     record = json.loads((runs_dir(alone.root) / run_id / "machine.json").read_text())
-    assert record.keys() == {"pid", "system", "image", "nonce", "qmp", "console"}
+    assert record.keys() == {"pid", "system", "image", "nonce", "qmp", "console", "terminal"}
     assert record["system"] == "default"
     assert Path(record["qmp"]).is_socket()
     assert Path(record["console"]).is_socket()
@@ -161,13 +161,13 @@ def test_detached_machine_as_json(alone: Clone) -> None:
     exit_code, _ = alone.nexus("run", "--detach", "--json", str(alone.root / "machine.json"))
     assert exit_code == 0
     record = json.loads((alone.root / "machine.json").read_text())
-    assert record.keys() == {"id", "pid", "system", "image", "nonce", "qmp", "console"}
+    assert record.keys() == {"id", "pid", "system", "image", "nonce", "qmp", "console", "terminal"}
     assert {run_id, record["id"]} == {machine.id for machine in live_machines(alone.root)}
 
 
 def test_terminal_leaves_a_detached_machine_running(alone: Clone) -> None:
     run_id = started(alone)
-    with terminal(alone, "console") as (screen, process):
+    with terminal(alone, "console", "--uart") as (screen, process):
         screen.expect_exact(LIVE)
         screen.expect_exact("leaves, the machine stays up")
         screen.send(LEAVE)
@@ -186,7 +186,7 @@ def test_several_machines_have_to_be_told_apart(alone: Clone) -> None:
 
 
 def test_no_machine_to_attach_to(alone: Clone) -> None:
-    exit_code, text = alone.nexus("console")
+    exit_code, text = alone.nexus("console", "--uart")
     assert exit_code == 2
     assert "nexus run --detach" in text
 

@@ -31,7 +31,7 @@ VERBS = {
     "bundle": Verb("bundle", "Build, sign, verify and show bundles: apps as files."),
     "run": Verb("machine", "Build what changed, boot the system, show its log."),
     "install": Verb("install", "Hand an app to a live machine, which judges it."),
-    "console": Verb("machine", "Attach to the console of a live machine."),
+    "console": Verb("console", "A machine's terminal: for you, for a script, for other tools."),
     "top": Verb("top", "Show live what the processes of a machine do."),
     "test-os": Verb("machine", "Boot the selftest system and judge its console."),
     "test-kernel": Verb("machine", "Boot the kernel proof image and judge it."),

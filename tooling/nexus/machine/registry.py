@@ -52,6 +52,11 @@ class RunDir:
         return self.path / "terminal.log"
 
     @property
+    def pty(self) -> Path:
+        """Where `nexus console --pty` is, while it is there."""
+        return self.path / "terminal.pty"
+
+    @property
     def record(self) -> Path:
         return self.path / RECORD
 
@@ -74,6 +79,11 @@ class RunDir:
     @property
     def logs(self) -> tuple[Path, Path, Path]:
         return (self.console, self.qemu, self.events)
+
+    def qemu_words(self) -> str:
+        """What QEMU itself printed, in one line."""
+        words = self.qemu.read_text(encoding="utf-8", errors="replace") if self.qemu.exists() else ""
+        return " / ".join(line.strip() for line in words.splitlines()[-5:] if line.strip()) or "QEMU said nothing"
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,7 @@ class Session:
 
     def qemu_words(self) -> str:
         """What QEMU itself printed, in one line."""
-        words = self.run.qemu.read_text(encoding="utf-8", errors="replace") if self.run.qemu.exists() else ""
-        return " / ".join(line.strip() for line in words.splitlines()[-5:] if line.strip()) or "QEMU said nothing"
+        return self.run.qemu_words()
 
     def log_event(self, event: str, **facts: object) -> None:
         row: dict[str, Any] = {"t": round(time.monotonic() - self._zero, 6), "event": event, **facts}

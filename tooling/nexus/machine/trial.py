@@ -5,7 +5,6 @@ Never retries: the first failure is the answer.
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +23,6 @@ from nexus.verdict.grammar import Seen
 from nexus.verdict.ladder import Exit, Failure, Ladder, Verdict
 from nexus.verdict.report import LAST_LINES, Context, failure_block
 
-DURATION = re.compile(r"(\d+)(s|m|h|)")
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 DEFAULT_SECONDS = 60.0
 INTERRUPTED = "interrupted"
 
@@ -37,14 +34,6 @@ class Trial:
     verdict: Verdict
     block: str
     seconds: float
-
-
-def parse_duration(text: str, name: str) -> float:
-    """`190s`, `3m`, `190`."""
-    found = DURATION.fullmatch(text)
-    if found is None or int(found[1]) == 0:
-        raise UsageError(f"{name}: found `{text}`, expected a time like 190s, 3m or 190")
-    return float(int(found[1]) * UNITS[found[2]])
 
 
 def check_phase(contract: Contract, phase: str | None) -> None:

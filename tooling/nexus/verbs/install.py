@@ -28,8 +28,8 @@ SECONDS = 30.0
 def install(file: Path, start: bool, machine: str | None, timeout: str | None) -> int:
     """Install an app in a live machine. FILE is a bundle (.nxb), or an app's folder or .py file, which is built first."""
     from nexus.bundle.make import bundle_of
+    from nexus.duration import parse_duration
     from nexus.machine.drop import Drop, bundle_id
-    from nexus.machine.trial import parse_duration
     from nexus.verdict.grammar import escape
 
     root = find_root()

@@ -1,4 +1,4 @@
-"""The verbs that boot: run, console, test-os, test-kernel. Loaded by cli.py when one of them is called.
+"""The verbs that boot: run, test-os, test-kernel. Loaded by cli.py when one of them is called.
 
 Only parses, calls and prints; what a boot is lies in machine/, what it proves in verdict/.
 """
@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -25,20 +22,28 @@ from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
 from nexus.verbs.install import lay_down
 from nexus.verbs.report import Outputs, repeat_command, report_options
+from nexus.verbs.shared import (
+    UNTIL_SECONDS,
+    attach_uart,
+    duration_of,
+    end_on_signals,
+    explain_end,
+    log_hint,
+    progress,
+    status_line,
+    watch,
+)
 
 if TYPE_CHECKING:
     from nexus.machine.drop import Drop
-    from nexus.machine.follow import Follow
     from nexus.machine.session import Session
     from nexus.machine.trial import Trial
     from nexus.verdict.grammar import Seen
     from nexus.verdict.ladder import Ladder
 
-UNTIL_SECONDS = 60.0
 RNG_HELP = "Entropy source: builtin, random, none, legacy, silent, file=PATH, fifo=PATH; max-bytes=N and period=MS after a comma."
 system_option = click.option("--system", default="default", show_default=True, help="The recipe in recipes/systems.")
 rng_option = click.option("--rng", default="", metavar="SPEC", help=RNG_HELP)
-machine_option = click.option("--machine", metavar="ID", help="Which live machine; default the only one.")
 json_option = click.option(
     "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="The verdict as JSON."
 )
@@ -80,9 +85,9 @@ def run(
     from nexus.machine.target import launch_of, prepare
 
     begun = time.monotonic()
-    _end_on_sigterm()
+    end_on_signals()
     root = find_root()
-    seconds = _seconds(timeout, "--timeout")
+    seconds = duration_of(timeout, "--timeout")
     source = parse_rng(rng)
     outputs = Outputs(report, trace)
     if outputs.wanted and detach:
@@ -91,7 +96,7 @@ def run(
         )
     contract = load_contract(contract_dir(root))
     drop = _drop(app, root, contract)
-    target = prepare(root, system, build=True, progress=_progress)
+    target = prepare(root, system, build=True, progress=progress)
     if drop and not has_disk(target.devices):
         raise errors.UsageError(f"system {system} takes no apps: it has no drop disk", "the default system has one")
     if detach:
@@ -104,29 +109,10 @@ def run(
     repeat = repeat_command("run", system=system, rng=rng, app=app, until=until, timeout=timeout)
     with outputs.of_session(session, target, contract, repeat), session:
         after = f"next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
-        bar = _status("Ctrl-] ends it", after, begun, _ready_line(contract))
+        bar = status_line("Ctrl-] ends it", after, begun, _ready_line(contract))
         seconds = seconds or (UNTIL_SECONDS if until else None)
-        code = _watch(session.console.view(), bar, until, seconds, follow=follow)
-        return _explain(session, root) if code is None else code
-
-
-@click.command()
-@machine_option
-@click.option("--until", metavar="TEXT", help="Leave when a console line contains this text.")
-@click.option("--timeout", metavar="TIME", help="Leave after this time with exit code 7.")
-@click.option("--stop", is_flag=True, help="End the machine instead of attaching.")
-def console(machine: str | None, until: str | None, timeout: str | None, stop: bool) -> int:
-    """Attach to a live machine: its console so far, then what comes."""
-    root = find_root()
-    record = registry.pick_machine(root, machine)
-    if stop:
-        return _stop(record)
-    bar = _status("Ctrl-] leaves, the machine stays up", f"{record.system}, machine {record.id}")
-    seconds = _seconds(timeout, "--timeout") or (UNTIL_SECONDS if until else None)
-    code = _watch(_attach(record), bar, until, seconds)
-    if code is None:
-        click.echo(f"nexus: machine {record.id} has ended", err=True)
-    return code or errors.EXIT_OK
+        code = watch(session.console.view(), bar, until, seconds, follow=follow)
+        return explain_end(session.wait(5.0), session.qemu_words(), root, session.run.id) if code is None else code
 
 
 @click.command("test-os")
@@ -156,17 +142,17 @@ def test_os(
     from nexus.machine.argv import parse_rng
     from nexus.machine.target import prepare
 
-    _end_on_sigterm()
+    end_on_signals()
     root = find_root()
     contract = load_contract(contract_dir(root))
     phase = phase or None
     trial.check_phase(contract, phase)
-    seconds = _seconds(timeout, "RUN_TIMEOUT") or trial.DEFAULT_SECONDS
+    seconds = duration_of(timeout, "RUN_TIMEOUT") or trial.DEFAULT_SECONDS
     keep = _keep()
     parse_rng(rng)  # refused before anything is built
     outputs = Outputs(report, trace)
     say = _speaker(json_to)
-    target = prepare(root, system, build=not no_build, progress=_progress)
+    target = prepare(root, system, build=not no_build, progress=progress)
     runner = trial.Runner(
         root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=rng, keep_memory=outputs.wanted
     )
@@ -190,12 +176,12 @@ def test_kernel(json_to: str | None, junit: Path | None, timeout: str | None, no
     from nexus.machine.target import prepare
     from nexus.verdict import proofreport
 
-    _end_on_sigterm()
+    end_on_signals()
     root = find_root()
     contract = load_contract(contract_dir(root))
     say = _speaker(json_to)
-    target = prepare(root, proof.SYSTEM, build=not no_build, progress=_progress)
-    runner = proof.Runner(root, target, contract, _seconds(timeout, "--timeout") or proof.DEFAULT_SECONDS)
+    target = prepare(root, proof.SYSTEM, build=not no_build, progress=progress)
+    runner = proof.Runner(root, target, contract, duration_of(timeout, "--timeout") or proof.DEFAULT_SECONDS)
     done = runner.run(lambda name, passed: None if passed else say(f"  {name}: not refused as it has to be"))
     outcome = done.outcome
     say(done.block or proofreport.pass_line(outcome))
@@ -213,7 +199,13 @@ def _drop(app: Path | None, root: Path, contract: Contract) -> Drop | None:
     from nexus.bundle.make import bundle_of
     from nexus.machine.drop import Drop
 
-    return Drop.of(contract, bundle_of(app, root, contract, _progress), start=True)
+    return Drop.of(contract, bundle_of(app, root, contract, progress), start=True)
+
+
+def _ready_line(contract: Contract) -> str:
+    """The line after which a system is live: the last marker of its bring-up."""
+    rows = [row for row in contract.markers if row.phase == contract.phases[0]]
+    return f"{rows[-1].label}: {rows[-1].text}"
 
 
 def _run_detached(
@@ -239,92 +231,11 @@ def _run_detached(
         _write(json.dumps(asdict(record), indent=2) + "\n", json_to)
     if until is None:
         return errors.EXIT_OK
-    bar = _status("Ctrl-] leaves, the machine stays up", run_id)
-    code = _watch(_attach(record), bar, until, seconds or UNTIL_SECONDS, quiet=json_to == "-")
+    bar = status_line("Ctrl-] leaves, the machine stays up", run_id)
+    code = watch(attach_uart(record), bar, until, seconds or UNTIL_SECONDS, quiet=json_to == "-")
     if code is None:
-        raise errors.MachineError(f"machine {run_id} ended before `{until}` came", _log_hint(root, run_id))
+        raise errors.MachineError(f"machine {run_id} ended before `{until}` came", log_hint(root, run_id))
     return code
-
-
-def _watch(
-    stream: socket.socket,
-    bar: Callable[[str], str],
-    until: str | None,
-    seconds: float | None,
-    quiet: bool = False,
-    follow: Follow | None = None,
-) -> int | None:
-    """Show a console until that text comes or that drop is over; the exit code, or None when the machine ended by itself."""
-    from nexus.machine.terminal import Outcome, View
-
-    def ends(line: str) -> bool:
-        if follow is not None:
-            follow.take(line)
-        return (until is not None and until in line) or (follow is not None and follow.over())
-
-    with stream:
-        outcome = View(stream, bar, ends, sys.stderr if quiet else sys.stdout).show(seconds)
-    if outcome is Outcome.LATE:
-        what = f"`{until}` did not come" if until else f"the {'app' if follow else 'machine'} was still up"
-        raise errors.DeadlineError(f"{what} after {seconds:g} s")
-    if outcome is Outcome.SEEN and follow is not None:
-        follow.check()
-    return None if outcome is Outcome.ENDED else errors.EXIT_OK
-
-
-def _explain(session: Session, root: Path) -> int:
-    """The machine ended by itself: its own code says whether that was wanted."""
-    exit = session.wait(5.0)
-    exits = {code: name for name, code in load_contract(contract_dir(root)).table("exit").items()}
-    name = exits.get(exit.code) if exit and exit.code is not None else None
-    if name == "ok":
-        return errors.EXIT_OK
-    meaning = f": {name.replace('_', ' ')}" if name else f"; QEMU's words: {session.qemu_words()}"
-    raise errors.MachineError(f"the machine ended with {exit}{meaning}", _log_hint(root, session.run.id))
-
-
-def _log_hint(root: Path, run_id: str) -> str:
-    return f"its logs: {registry.runs_dir(root).relative_to(root) / run_id}/"
-
-
-def _attach(record: registry.Record) -> socket.socket:
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        stream.connect(record.console)
-    except OSError as error:
-        stream.close()
-        raise errors.MachineError(f"machine {record.id} has just ended") from error
-    return stream
-
-
-def _stop(record: registry.Record) -> int:
-    os.kill(record.pid, signal.SIGKILL)
-    click.echo(f"machine {record.id} was ended")
-    return errors.EXIT_OK
-
-
-def _ready_line(contract: Contract) -> str:
-    """The line after which a system is live: the last marker of its bring-up."""
-    rows = [row for row in contract.markers if row.phase == contract.phases[0]]
-    return f"{rows[-1].label}: {rows[-1].text}"
-
-
-def _status(leave: str, after: str, begun: float = 0.0, ready: str | None = None) -> Callable[[str], str]:
-    """The status line: first how to leave, since a narrow terminal cuts the end; then when it became live, and more."""
-    live: list[str] = []
-
-    def bar(line: str) -> str:
-        if line == ready and not live:
-            live.append(f"live after {time.monotonic() - begun:.2f} s | ")
-        return f" {leave} | {''.join(live)}{after} "
-
-    return bar
-
-
-def _seconds(text: str | None, name: str) -> float | None:
-    from nexus.machine.trial import parse_duration
-
-    return parse_duration(text, name) if text else None
 
 
 def _keep() -> bool:
@@ -332,10 +243,6 @@ def _keep() -> bool:
     if value not in ("0", "1"):
         raise errors.UsageError(f"RUN_UNTIL_MARKER: found `{value}`, expected 0 or 1")
     return value == "0"
-
-
-def _progress(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _speaker(json_to: str | None) -> Callable[[str], None]:
@@ -383,12 +290,3 @@ def _write(text: str, to: str) -> None:
         sys.stdout.write(text)
     else:
         Path(to).write_text(text, encoding="utf-8")
-
-
-def _end_on_sigterm() -> None:
-    """A nexus that is told to end takes its machine with it."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
