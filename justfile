@@ -37,9 +37,9 @@ test-kernel *ARGS:
 test-all *ARGS:
     @python -P -m nexus.steps test-all "$@"
 
-# MicroPython's own tests on the machine
+# MicroPython's own tests and benchmarks on the booted system: [--target bare] [--only DIRECTORY|TEST|perfbench] [--json FILE]
 test-micropython *ARGS:
-    @echo "test-micropython: nothing to run yet; it needs the shell with its REPL, which is not built" >&2; exit 3
+    @python -P -m nexus.micropython "$@"
 
 # Fuzz the decoders, or those named (policy_parser, keystored_request, ...): [--runs N | --seconds S] [--seed N]
 fuzz *ARGS:

@@ -52,6 +52,7 @@ def source(archive: Path) -> Source:
         file=archive.name,
         sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
         licence="MIT",
+        use="image",
         inside="thing-1",
         files=PATTERNS,
         files_sha256=file_set_digest(USED.items()),

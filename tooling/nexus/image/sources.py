@@ -38,6 +38,7 @@ class Source:
     file: str
     sha256: str
     licence: str
+    use: str  # image: compiled into it; tests: fetched when they are run
     inside: str  # the folder of the archive that counts as its root
     files: tuple[str, ...]  # patterns of what is used; * stays within one folder
     files_sha256: str
@@ -74,8 +75,8 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
 
 
 def override_name(source: Source) -> str:
-    """The environment variable that names a checkout or archive to take instead of fetching."""
-    return f"NEXUS_SOURCE_{source.name.upper()}"
+    """The environment variable that names a checkout or archive to take instead of fetching: one for `x` and `x-tests`."""
+    return f"NEXUS_SOURCE_{source.name.partition('-')[0].upper()}"
 
 
 def obtain(source: Source, environ: Mapping[str, str], progress: Progress) -> Path:
@@ -221,6 +222,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def obtain_all(root: Path, progress: Progress, environ: Mapping[str, str] | None = None) -> dict[str, Path]:
-    """Every source of the clone's lock file, ready to compile."""
+    """Every source that images are compiled from, by name."""
     surroundings = os.environ if environ is None else environ
-    return {name: obtain(source, surroundings, progress) for name, source in load_lock(root / "sources.lock").items()}
+    lock = load_lock(root / "sources.lock")
+    return {name: obtain(source, surroundings, progress) for name, source in lock.items() if source.use == "image"}
