@@ -94,7 +94,7 @@ def shown(rows: list[Row], totals: Totals, width: int = 120, terminal: bool = Fa
 
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=terminal, color_system="truecolor" if terminal else None).print(
-        table_of("system", totals, rows)
+        table_of("system", totals, rows, width)
     )
     return out.getvalue()
 
@@ -136,8 +136,13 @@ def test_names_of_apps_are_text_and_no_markup() -> None:
     assert "app:[red]x" in shown(*both(later(label="app:[red]x")), terminal=True)
 
 
-def test_table_fits_a_narrow_terminal() -> None:
-    assert max(map(len, shown(*both(later()), width=60).splitlines())) <= 60
+@pytest.mark.parametrize("width", [80, 88, 104, 120])
+def test_table_shows_whole_numbers_at_every_width(width: int) -> None:
+    text = shown(*both(later(label="bundlemgrd", cpu_ticks=2100, messages=99_999)), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert ("cpu all" in text) == (width >= 88)
+    assert ("█" in text) == (width >= 104)
 
 
 def test_json_is_plain_values() -> None:
@@ -166,7 +171,7 @@ class Mapped:
     def __call__(self, address: int, size: int) -> bytes | None:
         if address < 4:
             return self.words[address].to_bytes(8, "little")
-        return self.marks if (address, size) == (HEAP, TABLE) else None
+        return self.marks if size == TABLE else None
 
 
 STATED = (HEAP, TABLE, HEAP + SIZE - POOL_BYTES, HEAP + SIZE)
@@ -178,19 +183,19 @@ def test_heap_counts_heads_tails_and_marked_blocks() -> None:
     assert heap_of(Mapped(STATED, marks), PLACES, HEAP, SIZE) == Use(4 * BLOCK, POOL_BYTES)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        (0, 0, 0, 0),  # there is none yet
-        (HEAP - 1, TABLE, *STATED[2:]),
-        (HEAP, 0, *STATED[2:]),
-        (HEAP, 1 << 60, *STATED[2:]),
-        (*STATED[:2], HEAP, HEAP + SIZE),
-        (*STATED[:3], HEAP + SIZE + BLOCK * TABLE * BLOCKS_A_BYTE),
-        (*STATED[:2], STATED[3], STATED[2]),
-        (*STATED[:2], STATED[2] + 1, STATED[3]),
-    ],
-)
+OUTSIDE = {
+    "nothing_yet": (0, 0, 0, 0),
+    "table_before_it": (HEAP - 1, TABLE, *STATED[2:]),
+    "no_table": (HEAP, 0, *STATED[2:]),
+    "table_without_end": (HEAP, 1 << 60, *STATED[2:]),
+    "pool_over_the_table": (*STATED[:2], HEAP, HEAP + SIZE),
+    "pool_beyond_it": (*STATED[:3], HEAP + SIZE + POOL_BYTES),
+    "pool_backwards": (*STATED[:2], STATED[3], STATED[2]),
+    "pool_of_no_blocks": (*STATED[:2], STATED[2] + 1, STATED[3]),
+}
+
+
+@pytest.mark.parametrize("words", OUTSIDE.values(), ids=OUTSIDE.keys())
 def test_heap_that_lies_outside_what_the_kernel_gave_is_none(words: tuple[int, int, int, int]) -> None:
     assert heap_of(Mapped(words), PLACES, HEAP, SIZE) is None
 

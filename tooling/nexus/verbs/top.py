@@ -92,10 +92,10 @@ def _tables(record: Record) -> Iterator[Show]:
     title = f"{record.system}, machine {record.id}"
     console = Console(width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
     if not console.is_terminal:
-        yield lambda totals, rows: console.print(table_of(title, totals, rows))
+        yield lambda totals, rows: console.print(table_of(title, totals, rows, console.width))
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
-        yield lambda totals, rows: live.update(table_of(title, totals, rows, "q leaves"), refresh=True)
+        yield lambda totals, rows: live.update(table_of(title, totals, rows, console.width, "q leaves"), refresh=True)
 
 
 @contextmanager

@@ -84,9 +84,8 @@ def sizes_section(facts: Facts) -> Html:
 
 
 def _node(node: Node, whole: int, depth: int) -> Html:
-    text = join(
-        tag("span", node.name), tag("span", bytes_text(node.bytes), class_="size"), bar(node.bytes / (whole or 1))
-    )
+    share = bar(node.bytes / (whole or 1))
+    text = join(share, tag("span", node.name), tag("span", bytes_text(node.bytes), class_="size"))
     if not node.parts:
         return tag("div", text, class_="leaf")
     inner = [_node(part, node.bytes, depth + 1) for part in node.parts]

@@ -77,7 +77,10 @@ def _summary(facts: Facts) -> Html:
     timeline, verdict = facts.timeline, facts.verdict
     faults = sum(mark.kind == "fault" for mark in timeline.marks)
     denied = sum(row.verdict not in ("allow", "none") for row in facts.inside.audit)
-    tiles: list[tuple[str, str]] = [(seconds(timeline.booted), "until all were up"), (seconds(timeline.end), "in all")]
+    tiles: list[tuple[str, str]] = [
+        (seconds(timeline.booted), "until the last was ready"),
+        (seconds(timeline.end), "in all"),
+    ]
     if verdict is not None:
         tiles.append((f"{len(verdict.markers)} of {verdict.total}", "markers"))
     tiles += [(str(len(facts.lines)), "console lines"), (str(faults), "faults")]
@@ -107,7 +110,10 @@ def timeline_section(facts: Facts) -> Html | None:
     if not timeline.marks:
         return None
     first = min(timeline.end, ZOOM * timeline.booted)
-    figures = [_figure(facts, "The boot", 0.0, first)] if first < 0.8 * timeline.end else []
+    told_apart = (
+        len({mark.at for mark in timeline.marks if mark.kind == "ready"}) > 2
+    )  # or the host was too busy to read them in time
+    figures = [_figure(facts, "The boot", 0.0, first)] if told_apart and first < 0.8 * timeline.end else []
     figures.append(_figure(facts, "The whole run", 0.0, timeline.end))
     keys = [tag("span", _swatch(kind), text) for kind, text in LEGEND]
     note = (
@@ -169,7 +175,7 @@ def _process(one: Process, ticks: int) -> Html:
         tag("td", f"{100 * one.cpu_ticks / ticks:.1f} %" if ticks else "-", class_="number"),
         tag("td", _use(one.heap)),
         tag("td", _use(one.stack)),
-        tag("td", "-" if one.messages is None else f"{one.messages:,}", class_="number"),
+        tag("td", f"{one.messages:,}", class_="number"),
         *(tag("td", value, class_="number") for value in (one.restarts, one.capabilities, one.frames)),
     ]
     return tag("tr", *cells)

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from nexus.contract.load import Contract
-from nexus.errors import MachineError
 from nexus.machine.kernelview import PAGE, KernelView
 from nexus.views.heap import Use, heap_of, interpreter_of, stack_of
 
 TEXT_BYTES = 64  # more than any label or name of a program has
-COUNTS = ("rank", "incarnation", "life", "cpu_ticks", "frames")
+COUNTS = ("rank", "incarnation", "life", "cpu_ticks", "messages", "frames")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Process:
     incarnation: int
     life: int  # which user of its slot
     cpu_ticks: int
-    messages: int | None  # calls that it has been given, if the kernel counts them
+    messages: int  # calls that it has been given
     frames: int
     capabilities: int
     heap: Use | None
@@ -90,18 +89,10 @@ def _process(view: KernelView, index: int, contract: Contract, programs: Mapping
         state=name_in(contract, "state", number("state")),
         fault=name_in(contract, "fault", number("fault")),
         capabilities=contract.number("limit.cap_slots") - number("free_slots"),
-        messages=_messages(view, at),
         heap=heap,
         stack=stack,
         **{name: number(name) for name in COUNTS},
     )
-
-
-def _messages(view: KernelView, at: int) -> int | None:
-    try:
-        return view.number("process", at, "messages")
-    except MachineError:
-        return None
 
 
 def _memory(view: KernelView, index: int, contract: Contract, elf: Path | None) -> tuple[Use | None, Use | None]:

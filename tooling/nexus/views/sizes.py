@@ -90,7 +90,8 @@ def _largest(symbols: Sequence[Node], size: int) -> Iterator[Node]:
     yield from largest[:LARGEST]
     rest = size - sum(node.bytes for node in largest[:LARGEST])
     if largest and rest > 0:
-        yield Node(f"{max(0, len(largest) - LARGEST)} others, and what has no name", rest)
+        others = len(largest) - LARGEST
+        yield Node(f"{others} others, and what has no name" if others > 0 else "what has no name", rest)
 
 
 def bytes_at(image: Path, part: PlacedPart) -> bytes:

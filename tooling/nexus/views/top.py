@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 BAR = 8
 NEAR_FULL = 85  # per cent
 STATE_STYLES = {"ready": "bold green", "stopped": "bold red", "loading": "yellow", "suspended": "dim"}
+WIDE, MEDIUM = 104, 88  # columns from which on there are bars, and all heads
+LEAST = ("cpu all", "frames")
 HEADS = ("process", "state", "cpu", "cpu all", "heap", "stack", "msg/s", "restarts", "caps", "frames")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One process over an interval. Rates are None where no time has passed, or nobody counts."""
+    """One process over an interval. Rates are None where no time has passed."""
 
     label: str
     state: str
@@ -35,6 +37,7 @@ class Row:
     heap: Use | None
     stack: Use | None
     messages: float | None  # a second
+    messages_total: int
     restarts: int
     capabilities: int
     frames: int
@@ -75,9 +78,7 @@ def _same_boot(before: Sample | None, now: Sample) -> Sample | None:
 
 
 def _row(now: Process, before: Process | None, ticks: int, total: int, hz: int) -> Row:
-    messages = None
-    if now.messages is not None and ticks > 0:
-        messages = (now.messages - ((before.messages or 0) if before else 0)) * hz / ticks
+    messages = now.messages - (before.messages if before else 0)
     return Row(
         label=now.label,
         state=now.state,
@@ -86,7 +87,8 @@ def _row(now: Process, before: Process | None, ticks: int, total: int, hz: int) 
         cpu_total=_percent(now.cpu_ticks, total),
         heap=now.heap,
         stack=now.stack,
-        messages=messages,
+        messages=messages * hz / ticks if ticks > 0 else None,
+        messages_total=now.messages,
         restarts=now.restarts,
         capabilities=now.capabilities,
         frames=now.frames,
@@ -105,50 +107,62 @@ def to_json(machine: str, system: str, totals: Totals, rows: Sequence[Row]) -> d
 # ---- as a table ------------------------------------------------------------------------------------------------------
 
 
-def table_of(title: str, totals: Totals, rows: Sequence[Row], hint: str = "") -> Table:
-    """For a terminal, of whatever width; without one, rich leaves colours out."""
+def table_of(title: str, totals: Totals, rows: Sequence[Row], width: int, hint: str = "") -> Table:
+    """For that many columns: what there is no room for is left out, least needed first."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), caption=Text(caption_of(totals, hint)), box=box.SIMPLE_HEAD, title_justify="left")
-    table.caption_justify = "left"
-    for head in HEADS:
+    table = Table(
+        title=Text(title, "bold"),
+        caption=Text(caption_of(totals, hint)),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title_justify="left",
+        caption_justify="left",
+    )
+    heads = [head for head in HEADS if width >= MEDIUM or head not in LEAST]
+    for head in heads:
         table.add_column(head, justify="left" if head in ("process", "state") else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*cells_of(row))
+        cells = cells_of(row, bars=width >= WIDE)
+        table.add_row(*(cells[head] for head in heads))
     return table
 
 
-def cells_of(row: Row) -> list[Text]:
-    """In the order of HEADS."""
+def cells_of(row: Row, bars: bool) -> dict[str, Text]:
+    """By head."""
     from rich.text import Text
 
     state = f"{row.state} ({row.fault})" if row.state == "stopped" else row.state
     busy = "bold" if row.cpu is not None and row.cpu >= 1 else "dim"
-    return [
+    cells = (
         Text(row.label, "cyan"),
         Text(state, STATE_STYLES.get(row.state, "")),
         Text(_decimal(row.cpu, "%"), busy),
         Text(_decimal(row.cpu_total, "%"), "dim"),
-        _use(row.heap),
-        _use(row.stack),
+        _use(row.heap, bars),
+        _use(row.stack, bars),
         Text(_decimal(row.messages)),
         Text(str(row.restarts), "bold yellow" if row.restarts else "dim"),
         Text(str(row.capabilities)),
         Text(str(row.frames)),
-    ]
+    )
+    return dict(zip(HEADS, cells, strict=True))
 
 
-def _use(use: Use | None) -> Text:
+def _use(use: Use | None, bars: bool) -> Text:
     from rich.text import Text
 
     if use is None or use.total == 0:
         return Text("-", "dim")
-    filled = round(BAR * use.used / use.total)
     style = "red" if 100 * use.used >= NEAR_FULL * use.total else "green"
-    numbers = f"{use.used / 1024:.0f}/{use.total / 1024:.0f}K "
-    return Text.assemble(numbers, ("█" * filled, style), ("░" * (BAR - filled), "dim"))
+    numbers = f"{use.used / 1024:.0f}/{use.total / 1024:.0f}K"
+    if not bars:
+        return Text(numbers, style if style == "red" else "")
+    filled = round(BAR * use.used / use.total)
+    return Text.assemble(f"{numbers} ", ("█" * filled, style), ("░" * (BAR - filled), "dim"))
 
 
 def _decimal(value: float | None, unit: str = "") -> str:
