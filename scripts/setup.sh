@@ -58,6 +58,7 @@ missing() {
     fi
     have qemu-system-riscv64 || echo "$(qemu_package)|the machine that runs the system"
     have cc || printf '%s\n' 'gcc|only for tests: the kernel unit tests run on this computer' 'libc6-dev|only for tests: headers for the same'
+    have tmux || echo 'tmux|only for tests: shows what a terminal shows'
     have git || echo 'git|only for tests: plants known bugs and looks whether a test sees them'
     [ -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ] || echo 'ca-certificates|downloads are made over TLS'
 }

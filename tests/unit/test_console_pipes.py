@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.consoles import SECONDS, FakeMachine
+from fakemachine import SECONDS, FakeMachine
 
 VALUES = bytes(range(256))
 

@@ -121,6 +121,11 @@ def test_host_compiler_is_wanted_but_not_needed() -> None:
     assert status(tools.check_host_compiler, computer({"-fsanitize": Answer(1, "no libasan")})) == ("warn", False)
 
 
+def test_terminal_of_the_tests_is_wanted_but_not_needed() -> None:
+    assert status(tools.check_tmux, computer(absent=["tmux"])) == ("warn", False)
+    assert status(tools.check_tmux, computer({"-V": Answer(0, "tmux 3.3a\n")})) == ("pass", False)
+
+
 def test_source_not_fetched_is_a_warning(tmp_path: Path) -> None:
     assert status(tools.check_sodium, computer(XDG_CACHE_HOME=str(tmp_path)))[0] == "warn"
 

@@ -129,7 +129,7 @@ def clone(tmp_path: Path) -> Clone:
         found = shutil.which(name)
         assert found, name
         (made.stubs / name).symlink_to(found)
-    for name in ("make", "qemu-system-riscv64", "cc", "git", "dpkg"):
+    for name in ("make", "qemu-system-riscv64", "cc", "git", "tmux", "dpkg"):
         made.stub(name)
     made.stub("riscv64-unknown-elf-gcc", GCC)
     made.stub("python3", PYTHON)

@@ -27,6 +27,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("tools", "c-library", tools.check_c_library),
     ("tools", "mpy-cross", tools.check_mpy_cross),
     ("tools", "host-compiler", tools.check_host_compiler),
+    ("tools", "tmux", tools.check_tmux),
     ("sources", "micropython", tools.check_micropython),
     ("sources", "sodium", tools.check_sodium),
     ("machine", "qemu", tools.check_qemu),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 STRING_BYTES = 4096  # of a title, a device string or the like that never ends: after that, text again
-PARAMETER_BYTES = 32
+PARAMETER_BYTES = 64
 INTERMEDIATE_BYTES = 4
 MOST_NUMBERS = 16
 MOST_STEPS = 999  # that a cursor may be moved at once
@@ -32,6 +32,8 @@ PARTIAL = re.compile(
     + rb"|[\xc2-\xdf]|\xe0[\xa0-\xbf]?|\xed[\x80-\x9f]?|[\xe1-\xec\xee\xef][\x80-\xbf]?"
     rb"|\xf0(?:[\x90-\xbf][\x80-\xbf]?)?|[\xf1-\xf3][\x80-\xbf]{0,2}|\xf4(?:[\x80-\x8f][\x80-\xbf]?)?)\Z"
 )
+# What is none of them after all.
+BROKEN = re.compile(rb"\x1b(?:\[[0-?]{0,%d}[ -/]{0,%d})?|[^\x1b]" % (PARAMETER_BYTES, INTERMEDIATE_BYTES))
 # The rest of a string: it ends with its own end, with any escape sequence, or with the line.
 STRING = re.compile(rb"[^\x1b\x07\x18\x1a\r\n]*")
 STRING_ENDS = b"\x07\x18\x1a"
@@ -63,8 +65,8 @@ class Filter:
             elif PARTIAL.match(data, place):
                 self._pending = data[place:]
                 break
-            else:
-                place += 1
+            elif broken := BROKEN.match(data, place):
+                place = broken.end()
         return b"".join(passed)
 
     def _skip(self, data: bytes, place: int) -> int:

@@ -6,6 +6,7 @@ What ends the process without a chance to clean up (SIGKILL) can't be helped; SI
 from __future__ import annotations
 
 import os
+import select
 import termios
 import tty
 from collections.abc import Iterator
@@ -17,11 +18,15 @@ def raw(keyboard: int) -> Iterator[None]:
     """No echo, no line editing, no signals by key, no change of line ends in either direction."""
     before = termios.tcgetattr(keyboard)
     try:
-        tty.setraw(keyboard, termios.TCSADRAIN)
+        set_raw(keyboard)
         yield
     finally:
         with suppress(termios.error):  # it may be gone by now
             termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def set_raw(keyboard: int) -> None:
+    tty.setraw(keyboard, termios.TCSADRAIN)
 
 
 def write_all(screen: int, data: bytes) -> None:
@@ -30,6 +35,4 @@ def write_all(screen: int, data: bytes) -> None:
         try:
             data = data[os.write(screen, data) :]
         except BlockingIOError:
-            import select
-
             select.select([], [screen], [])

@@ -83,6 +83,12 @@ def check_host_compiler(computer: Computer) -> Finding:
     return passed("host compiler with sanitizers, for tests")
 
 
+def check_tmux(computer: Computer) -> Finding:
+    if computer.which("tmux") is None:
+        return warned("no tmux: the tests of `nexus console` on a screen can't run", install_hint("tmux"))
+    return passed(f"{computer.ask('tmux', '-V').first_line}, for tests")
+
+
 def qemu_binary(computer: Computer) -> str | None:
     return computer.which(computer.environ.get(QEMU_VARIABLE) or QEMU)
 

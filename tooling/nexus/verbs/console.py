@@ -20,6 +20,7 @@ import click
 from nexus import errors
 from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
+from nexus.machine.consolekeys import parse_key
 from nexus.verbs.shared import (
     UNTIL_SECONDS,
     attach_uart,
@@ -144,6 +145,7 @@ def _check(options: Options) -> None:
     chosen = [name for name, given in ways.items() if given]
     if len(chosen) > 1:
         raise errors.UsageError(f"{' and '.join(chosen)} are different things", "give one of them")
+    parse_key(options.escape)
     if options.forbid and not options.expect:
         raise errors.UsageError("--forbid alone has no end", "say with --expect what is to come instead")
 
@@ -217,26 +219,28 @@ def _serve(
     attached: Attached, options: Options, listener: socket.socket | None, log: BinaryIO | None, deadline: float | None
 ) -> Outcome:
     from nexus.machine import bridge
-    from nexus.machine.rawtty import raw
 
     if listener is not None:
         return _serve_port(attached, listener, log, deadline)
     if options.pty:
         return _serve_pty(attached, log, deadline)
-    with bridge.attach(attached.record, history=True) as wire, ExitStack() as stack:
-        change = _change(options)
+    with bridge.attach(attached.record, history=True) as wire:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            stack.enter_context(raw(sys.stdin.fileno()))
-            typed = _till_escape
-            ends = bridge.Bridge(wire, sys.stdin.fileno(), sys.stdout.fileno(), change, log, typed)
-            return _till_told(lambda: bridge.run(ends, deadline))
-        return bridge.run(bridge.Bridge(wire, sys.stdin.fileno(), sys.stdout.fileno(), change, log), deadline)
+            return _sit_at(attached, wire, options, log, deadline)
+        ends = bridge.Bridge(wire, sys.stdin.fileno(), sys.stdout.fileno(), _change(options), log)
+        return bridge.run(ends, deadline)
 
 
-def _till_escape(data: bytes) -> bytes:
-    if b"\x1d" in data:
-        raise KeyboardInterrupt
-    return data
+def _sit_at(
+    attached: Attached, wire: socket.socket, options: Options, log: BinaryIO | None, deadline: float | None
+) -> Outcome:
+    from nexus.machine.controls import Controls
+    from nexus.machine.interactive import Interactive, Person
+    from nexus.machine.logtail import LogTail
+
+    person = Person(sys.stdin.fileno(), sys.stdout.fileno(), parse_key(options.escape), _change(options), log)
+    with LogTail(attached.run.console) as tail:
+        return Interactive(wire, tail, Controls(attached.root, attached.record), person, own=attached.own).run(deadline)
 
 
 def _serve_port(attached: Attached, listener: socket.socket, log: BinaryIO | None, deadline: float | None) -> Outcome:
@@ -289,11 +293,11 @@ def _converse(attached: Attached, dialogue: Dialogue, options: Options, log: Bin
     return errors.EXIT_OK
 
 
-def _change(options: Options) -> Any:
+def _change(options: Options) -> Callable[[bytes], bytes]:
     """A terminal gets what may pass; a file or a pipe gets every byte."""
     from nexus.machine.escapes import Filter
 
-    return None if options.raw_escapes or not sys.stdout.isatty() else Filter().feed
+    return bytes if options.raw_escapes or not sys.stdout.isatty() else Filter().feed
 
 
 def _listener(address: str) -> socket.socket:
@@ -312,6 +316,7 @@ def _leave(attached: Attached, outcome: Outcome, seconds: float | None) -> int:
         raise errors.DeadlineError(f"the machine was still up after {seconds:g} s")
     if outcome is Outcome.LEFT:
         return errors.EXIT_OK
-    click.echo(f"nexus: machine {attached.record.id} has ended", err=True)
     exit = attached.session.wait(END_SECONDS) if attached.session else exit_of(attached.run, END_SECONDS)
-    return explain_end(exit, attached.run.qemu_words(), attached.root, attached.record.id)
+    code = explain_end(exit, attached.run.qemu_words(), attached.root, attached.record.id)
+    click.echo(f"nexus: machine {attached.record.id} has ended", err=True)
+    return code

@@ -108,7 +108,8 @@ def run(
     session = Session(root, target.system, launch, keep_memory=outputs.wanted)
     repeat = repeat_command("run", system=system, rng=rng, app=app, until=until, timeout=timeout)
     with outputs.of_session(session, target, contract, repeat), session:
-        after = f"next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
+        shell = "shell: ./scripts/nexus console | " if session.terminal else ""
+        after = f"{shell}next: edit guest/, run again; ./scripts/just test-os | machine {session.run.id}"
         bar = status_line("Ctrl-] ends it", after, begun, _ready_line(contract))
         seconds = seconds or (UNTIL_SECONDS if until else None)
         code = watch(session.console.view(), bar, until, seconds, follow=follow)
