@@ -4,6 +4,7 @@
 
 import struct
 
+import caps
 import client
 import contract
 import kernel
@@ -12,7 +13,7 @@ import wire
 
 _MOST = contract.IPC_DATA_BYTES - contract.WIRE_REQUEST_HEADER
 _PURPOSES = contract.PURPOSE_NAMES.split()
-ways = {}  # name of a route: handle
+ways = {b"init": caps.INIT}  # name of a route: handle
 
 
 # The request was not served; `status` is one of [status] in recipes/contract/wire.toml. Says that and nothing else.

@@ -49,6 +49,7 @@ TABLE = (
     ("help", "prompt"),
     ("ps", "look"),
     ("top", "look"),
+    ("caps", "look"),
     ("routes", "look"),
     ("policy", "look"),
     ("audit", "records"),

@@ -60,6 +60,7 @@ _RULES = {
     "log": lambda before: () if before else names.LEVELS,
     "key": lambda before: () if before else ("make", "destroy"),
     "sign": lambda before: () if before else names.PURPOSES,
+    "caps": lambda before: () if before else names.SERVICES,
     "exec": lambda before: () if before else _ids(),
     "kill": lambda before: () if before else _ids(),
 }

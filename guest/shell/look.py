@@ -21,17 +21,19 @@ def ps(words):
     """
     _none(words)
     rows = [
-        (one.index, one.name, _state(one), shown.seconds(one.cpu), shown.kib(one.memory), one.caps, one.starts)
+        (one.index, one.name, _state(one), shown.seconds(one.cpu), shown.kib(one.memory), one.messages, one.starts)
         for one in nexus.ps()
     ]
-    shown.print_table((">#", "name", "state", ">CPU s", ">memory", ">caps", ">starts"), rows)
+    shown.print_table((">#", "name", "state", ">CPU s", ">memory", ">calls", ">starts"), rows)
 
 
+# Of one that has stopped, why.
 def _state(one):
     if one.state != contract.STATE_STOPPED:
         return names.STATES.get(one.state, "?")
-    fault = names.FAULTS.get(one.fault, "stopped")
-    return "%s (%d)" % (fault, one.value) if one.fault == contract.FAULT_EXIT else fault
+    status = nexus.process(one.index)
+    fault = names.FAULTS.get(status.fault, "stopped")
+    return "%s (%d)" % (fault, status.value) if status.fault == contract.FAULT_EXIT else fault
 
 
 def top(words):
@@ -44,7 +46,7 @@ def top(words):
     terminal.write(b"\x1b[2J")
     while not _key():
         now, at = nexus.ps(), nexus.time()
-        lines = _usage(before, now, at - then)
+        lines = _usage(before, now, max(1, at - then))
         terminal.write(b"\x1b[H" + "".join([line + "\x1b[K\r\n" for line in lines]).encode() + b"\x1b[J")
         before, then = now, at
     terminal.read()
@@ -59,31 +61,82 @@ def _key():
     return False
 
 
+# A screenful: who did most in these microseconds comes first.
 def _usage(before, now, micros):
     was = {one.index: one for one in before}
     rows = []
     for one in now:
-        old = was.get(one.index)
-        used = one.cpu - old.cpu if old is not None and old.name == one.name and old.cpu <= one.cpu else one.cpu
-        rows.append((used * 1000 // max(1, micros), one))
-    rows.sort(key=lambda row: -row[0])
+        cpu, messages = _since(was.get(one.index), one)
+        rows.append((min(1000, cpu * 1000 // micros), (messages * 1_000_000 + micros // 2) // micros, one))
+    rows.sort(key=lambda row: (-row[0], row[2].index))
     busy = min(1000, sum([row[0] for row in rows]))
-    head = [
-        "up %s, processor %d.%d %% busy, any key ends" % (shown.duration(nexus.uptime()), busy // 10, busy % 10),
-        "",
-    ]
     cells = [
         (
-            "%d.%d" % (share // 10, share % 10),
+            _tenths(share),
+            rate,
             one.name,
-            _state(one),
+            names.STATES.get(one.state, "?"),
             shown.seconds(one.cpu),
             shown.kib(one.memory),
             one.starts,
         )
-        for share, one in rows
+        for share, rate, one in rows
     ]
-    return head + shown.table((">CPU %", "name", "state", ">CPU s", ">memory", ">starts"), cells)
+    head = "up %s, %d processes, processor %s %% busy; any key ends" % (
+        shown.duration(nexus.uptime()),
+        len(now),
+        _tenths(busy),
+    )
+    return [head, ""] + shown.table((">CPU %", ">calls/s", "name", "state", ">CPU s", ">memory", ">starts"), cells)
+
+
+# What a process has done since then; all of it, if it is another one now.
+def _since(old, one):
+    if old is None or old.name != one.name or old.cpu > one.cpu or old.messages > one.messages:
+        return one.cpu, one.messages
+    return one.cpu - old.cpu, one.messages - old.messages
+
+
+def _tenths(number):
+    return "%d.%d" % (number // 10, number % 10)
+
+
+def caps(words):
+    """What a process may use; without a name, what the shell may.
+
+    caps [PROCESS]
+    caps logd
+    """
+    if len(words) > 1:
+        raise commands.Usage()
+    rows = [
+        (one.slot, names.OBJECTS.get(one.type, "?"), names.object(one), _rights(one), _holder(one))
+        for one in (nexus.caps(_index(words[0])) if words else nexus.caps())
+    ]
+    shown.print_table((">slot", "what", "of", "rights", "given to"), rows)
+
+
+# Of a process by its name or its number.
+def _index(word):
+    if word in names.SERVICES:
+        return names.SERVICES.index(word)
+    if word.isdigit():
+        return commands.number(word, 0, contract.INIT_END - 1)
+    found = [one.index for one in nexus.ps() if one.name == word]
+    if not found:
+        raise nexus.NotFound(contract.STATUS_NOT_FOUND)
+    return found[0]
+
+
+def _rights(one):
+    return ", ".join([word for bit, word in names.RIGHTS if one.rights & bit])
+
+
+# Whom the badge of an endpoint names; "" for one that names nobody.
+def _holder(one):
+    if one.type != contract.OBJ_ENDPOINT or not one.badge:
+        return ""
+    return names.holder(one.badge & contract.BADGE_ANY_APP)
 
 
 def routes(words):

@@ -4,6 +4,7 @@
 import commands
 import completion
 import editor
+import kept
 import micropython
 import repl
 import terminal
@@ -45,4 +46,4 @@ def _run(text):
 
 
 micropython.kbd_intr(_NO_KEY)
-_serve(editor.Editor(_PROMPT, _DRAWN, History(terminal.kept), completion.complete))
+_serve(editor.Editor(_PROMPT, _DRAWN, History(kept.LINES), completion.complete))

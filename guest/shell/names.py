@@ -8,13 +8,15 @@ import contract
 ACTIONS = contract.ACTION_NAMES.split()
 PURPOSES = contract.PURPOSE_NAMES.split()
 SERVICES = caps.SUBJECTS
+ROUTES = caps.ROUTE_NAMES
+OWN = caps.INDEX
 _known = {}  # service id: name of an app
 
 STATES = {
     contract.STATE_LOADING: "loading",
     contract.STATE_READY: "running",
-    contract.STATE_RECEIVING: "serving",
-    contract.STATE_CALLING: "asking",
+    contract.STATE_RECEIVING: "idle",
+    contract.STATE_CALLING: "calling",
     contract.STATE_WAITING: "waiting",
     contract.STATE_STOPPED: "stopped",
     contract.STATE_SUSPENDED: "not started",
@@ -44,6 +46,10 @@ OBJECTS = {
     contract.OBJ_SUPERVISE: "supervision",
     contract.OBJ_SYSTEM: "the machine",
 }
+
+_OF_PROCESSES = (contract.OBJ_REPLY, contract.OBJ_NOTIFICATION, contract.OBJ_SUPERVISE)
+_OF_DEVICES = (contract.OBJ_DEVICE, contract.OBJ_DMA, contract.OBJ_IRQ)
+_OF_NOTHING = (contract.OBJ_CONSOLE, contract.OBJ_SPAWN, contract.OBJ_SYSTEM)  # there is one
 
 RIGHTS = (
     (contract.RIGHT_CALL, "call"),
@@ -94,6 +100,25 @@ def process(index, ident):
 # Who wrote a line of the log.
 def sender(index, kind):
     return "app" if kind == contract.KIND_APP or index >= caps.PROCESS_COUNT else caps.SUBJECTS[index]
+
+
+# What a capability is to: a server and its facet, a process, a device, or a number.
+def object(cap):
+    if cap.type == contract.OBJ_ENDPOINT:
+        place = cap.object, cap.badge >> contract.BADGE_FACET_SHIFT
+        return caps.ENDPOINTS.get(place) or caps.ENDPOINTS.get((cap.object, 0)) or str(cap.object)
+    if cap.type in _OF_PROCESSES and cap.object < caps.PROCESS_COUNT:
+        return caps.SUBJECTS[cap.object]
+    if cap.type in _OF_DEVICES and cap.object < len(caps.DEVICES):
+        return caps.DEVICES[cap.object]
+    return "" if cap.type in _OF_NOTHING else str(cap.object)
+
+
+# Whom a badge names as the one who may use it.
+def holder(index):
+    if index == contract.BADGE_ANY_APP:
+        return "any app"
+    return caps.SUBJECTS[index] if index < caps.PROCESS_COUNT else "app"
 
 
 # As audit records state it; "" for nobody.

@@ -2,14 +2,16 @@
 # with the shell's own rights: one that policy does not allow raises Denied, which says DENIED and nothing else. What shows the answers
 # is not here. The docstrings are what `nexus.help` shows.
 
+import gc
 import struct
 from collections import namedtuple
 
 import calls
-import caps as own
 import contract
+import kept
 import kernel
 import names
+import ways
 
 Error = calls.Error
 Denied = calls.Denied
@@ -29,14 +31,16 @@ delete = calls.delete
 log = calls.log
 time = calls.time
 
-calls.ways[b"init"] = own.INIT
+calls.ways = ways.Ways(names.ROUTES, kept.WAYS, calls.ways)
 
 _TICKS = contract.LIMIT_TICK_HZ // 1_000_000  # a microsecond
 _PAGE = 4096
 _LAST = (1 << 63) - 1  # a number that no record has
 _WAIT = contract.LIMIT_TICK_HZ  # one question for the end of an app: so long does it take to notice Ctrl-C
 
-Process = namedtuple("Process", "index name state fault value cpu starts rank memory caps")
+Process = namedtuple("Process", "index name state starts memory cpu messages")
+Status = namedtuple("Status", "name state fault value pc cpu starts rank memory caps messages")
+Capability = namedtuple("Capability", "slot type rights object badge")
 Record = namedtuple("Record", "seq time kind verdict subject via op action target reason rule count")
 Line = namedtuple("Line", "seq time sender level text")
 Bundle = namedtuple("Bundle", "id version publisher actions size installed")
@@ -47,20 +51,41 @@ Child = namedtuple("Child", "number over starts cpu")
 
 
 def ps():
-    """Every process: index, name, state, CPU time, memory and more. Action system.stats.
+    """Every process: index, name, state, starts, memory, CPU time, calls that it was sent. Action system.stats.
 
     Times are microseconds, memory is bytes.
     [one.name for one in nexus.ps()]
     """
-    found = []
-    for index in range(own.PROCESS_COUNT + contract.LIMIT_APP_SLOTS):
-        try:
-            row = _init(contract.OP_INIT_PS, contract.REQUEST_INIT_PS, contract.REPLY_INIT_PS, index)
-        except NotFound:
-            continue
-        state, fault, value, _, ticks, ident, starts, rank, frames, slots = row[:10]
-        name = names.process(index, ident)
-        found.append(Process(index, name, state, fault, value, ticks // _TICKS, starts, rank, frames * _PAGE, slots))
+    found, index = [], 0
+    while index != contract.INIT_END:
+        (_, index), rows = _pages(contract.OP_INIT_TOP, contract.RECORD_TOP, contract.REQUEST_INIT_TOP, index)
+        for at, state, starts, frames, ticks, messages, ident in rows:
+            name = names.process(at, ident)
+            found.append(Process(at, name, state, starts, frames * _PAGE, ticks // _TICKS, messages))
+    return found
+
+
+def process(index):
+    """What the kernel knows of one process: its end among it, if it has stopped. Action system.stats.
+
+    nexus.process(0).rank
+    """
+    row = _init(contract.OP_INIT_PS, contract.REQUEST_INIT_PS, contract.REPLY_INIT_PS, index)
+    state, fault, value, pc, ticks, ident, starts, rank, frames, slots, messages = row
+    name = names.process(index, ident)
+    return Status(name, state, fault, value, pc, ticks // _TICKS, starts, rank, frames * _PAGE, slots, messages)
+
+
+def caps(index=None):
+    """What a process may use, by its index, None for this one: slot, type, rights, object, badge. Action system.stats.
+
+    nexus.caps()[0].badge
+    """
+    index = names.OWN if index is None else index
+    found, slot = [], 0
+    while slot != contract.INIT_END:
+        (_, slot), rows = _pages(contract.OP_INIT_CAPS, contract.RECORD_CAP, contract.REQUEST_INIT_CAPS, index, slot)
+        found += [Capability(*row) for row in rows]
     return found
 
 
@@ -71,14 +96,13 @@ def uptime():
 
 def mem():
     """Bytes of this interpreter's heap: (used, free)."""
-    import gc
-
+    gc.collect()
     return gc.mem_alloc(), gc.mem_free()
 
 
 def routes():
     """Services that this process may ask init for: (name, whether it has the way already)."""
-    return [(name.decode(), name in calls.ways) for name in own.ROUTE_NAMES]
+    return [(name.decode(), name in calls.ways) for name in names.ROUTES]
 
 
 def policy(action, target=contract.POLICY_NO_TARGET):
@@ -276,6 +300,16 @@ def help(name=None):
 def _init(op, request, reply, *values):
     data = calls.ask(b"init", op, struct.pack(request, *values), contract.EDGE_DEADLINE_INIT_ALL)
     return _open(reply, data)[0]
+
+
+# How many rows and where to go on, and those rows. The next place is a later one, or the answer is none.
+def _pages(op, record, request, *values):
+    data = calls.ask(b"init", op, struct.pack(request, *values), contract.EDGE_DEADLINE_INIT_ALL)
+    head, data = _open(contract.REPLY_INIT_TOP, data)
+    size = struct.calcsize(record)
+    if len(data) != head[0] * size or head[1] <= values[-1]:
+        raise Unavailable(contract.STATUS_UNAVAILABLE)
+    return head, [struct.unpack_from(record, data, at) for at in range(0, len(data), size)]
 
 
 def _execd(op, payload, reply, ticks=contract.EDGE_DEADLINE_EXECD_ALL):

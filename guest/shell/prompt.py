@@ -25,7 +25,7 @@ def help(words):
 
 
 def repl(words):
-    """MicroPython's prompt, with `import nexus`; exit() or Ctrl-D comes back.
+    """MicroPython's prompt, with `import nexus`; exit() comes back.
 
     repl
     """

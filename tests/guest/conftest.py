@@ -18,6 +18,7 @@ from shims.disk import Disk
 from shims.keyworld import World
 from shims.loader import Loader
 from shims.machine import Machine
+from shims.shellworld import IDLE, Shell
 
 from nexus import layout
 from nexus.contract.load import load_contract
@@ -70,3 +71,15 @@ def world() -> Iterator[World]:
     made = World()
     yield made
     made.alone.close()
+
+
+@pytest.fixture
+def shell(machine: Callable[..., Machine]) -> Callable[..., Shell]:
+    """shell(system="test-shell") -> the shell of a machine that is up, in the test's hand."""
+
+    def start(system: str = "test-shell", **rest: Any) -> Shell:
+        made = machine(system, sources={"shell": IDLE}, **rest)
+        made.boot()
+        return Shell(made)
+
+    return start

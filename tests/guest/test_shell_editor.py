@@ -314,7 +314,7 @@ KEY = st.one_of(st.sampled_from(sorted(OPERATIONS)), st.sampled_from("ab  xé世
 
 
 @given(st.lists(st.one_of(KEY, st.just(b"word and more "), st.just("世界".encode() * 12)), max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_line_is_what_the_keys_make_of_it(keys: list[bytes]) -> None:
     text: list[str] = []
     at = 0
@@ -331,7 +331,7 @@ def test_line_is_what_the_keys_make_of_it(keys: list[bytes]) -> None:
 @given(
     st.lists(st.one_of(st.binary(max_size=12), KEY, st.sampled_from([UP, DOWN, b"\t", b"\r", b"\x19"])), max_size=50)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_bytes_leave_a_line_that_the_screen_shows(pieces: list[bytes]) -> None:
     run = Typed().type(b"".join(pieces))
     assert run.most < 2000

@@ -16,6 +16,7 @@ from shims.loader import GC, Loader
 from shims.machine import Machine
 
 SHELL = "shell"
+IDLE = "import kernel, caps\nkernel.wait(caps.NOTIFICATION, 0)\n"  # what it does until the test takes its place
 MODES = {"PROMPT": 0, "FRIENDLY": 1, "RAW": 2}
 MILLISECOND = 10_000  # ticks
 
@@ -55,6 +56,8 @@ class Shell:
         self.machine = machine
         self.contract = machine.contract
         self.kernel: Kernel = machine.actor(SHELL)
+        row, contract = machine.process(SHELL).row, machine.loaded_contract
+        self.generated = image.generated(machine.system_row, row, contract, machine.policy, machine.root)
         self.terminal = Terminal(self.contract.TERMINAL_KEPT_BYTES)
         self.interrupt_keys: list[int] = []
         self.slept = 0
@@ -91,16 +94,14 @@ class Shell:
         return self.loader().load(name)
 
     def loader(self) -> Loader:
-        machine, process = self.machine, self.machine.process(SHELL)
         given: dict[str, Any] = {"kernel": self.kernel, "contract": self.contract, "terminal": self.terminal}
         given["frame"] = Frame(self.kernel, self.contract)
         given["micropython"] = SimpleNamespace(const=micropython.const, kbd_intr=self.interrupt_keys.append)
         given["repl"] = SimpleNamespace(**MODES, enter=self._enter)
         given["time"] = SimpleNamespace(sleep_ms=self._sleep)
         given["gc"] = SimpleNamespace(**vars(GC), mem_alloc=lambda: 50_000, mem_free=lambda: 150_000)
-        root, contract = machine.root, machine.loaded_contract
-        sources = image.generated(machine.system_row, process.row, contract, machine.policy, root)
-        loader = Loader([root / "guest" / SHELL, root / "guest" / "lib"], given, sources)
+        guest = self.machine.root / "guest"
+        loader = Loader([guest / SHELL, guest / "lib"], given, self.generated)
         loader.builtins["print"] = self._print
         return loader
 

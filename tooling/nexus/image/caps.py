@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from nexus.contract.load import Contract, constant_name
 from nexus.policy.evaluate import route_name
-from nexus.recipe.model import PAGE, Process, System
+from nexus.recipe.model import PAGE, Edge, Process, System
 
 
 def handles(process: Process, contract: Contract) -> list[tuple[str, int]]:
@@ -63,6 +63,8 @@ def _tables(system: System, process: Process, contract: Contract) -> dict[str, l
     found = {"SUBJECTS": _rows("SUBJECTS", "id name by dense index", [repr(row.id_name) for row in system.processes])}
     ids = b"".join(row.service_id.to_bytes(8, "little") for row in system.processes)
     found["SUBJECT_IDS"] = ["# service ids by dense index, 8 bytes each", f"SUBJECT_IDS = {ids!r}"]
+    found["DEVICES"] = _rows("DEVICES", "names by number", [repr(device.name) for device in system.devices])
+    found["ENDPOINTS"] = _endpoints(system, contract)
     names = [repr(route_name(edge).encode()) for edge in process.routes]
     found["ROUTE_NAMES"] = _rows("ROUTE_NAMES", "of the routes that it may ask init for", names)
     if process.supervises:
@@ -70,6 +72,19 @@ def _tables(system: System, process: Process, contract: Contract) -> dict[str, l
     if "root" in process.flags:
         found["ROUTES"] = _routes(system, process, contract)
     return found
+
+
+def _endpoints(system: System, contract: Contract) -> list[str]:
+    """What a capability to an endpoint is called, by the endpoint's number and the facet in the badge."""
+    rows = []
+    for server in system.processes:
+        if server.endpoint is not None:
+            facets = contract.table(f"facet.{server.name.replace('-', '_')}")
+            named = {"": contract.number("badge.facet_any"), "ready": contract.number("badge.facet_ready"), **facets}
+            for facet, number in named.items():
+                name = route_name(Edge("", server.id_name, facet or None))
+                rows.append(f"({server.endpoint}, {number}): {name!r}")
+    return ["# (endpoint, facet): its name", "ENDPOINTS = {", *_indented(rows), "}"]
 
 
 def _children(system: System, process: Process, contract: Contract) -> list[str]:
