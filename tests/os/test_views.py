@@ -6,21 +6,27 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pexpect.fdpexpect import fdspawn
 
 from nexus import cli
 from nexus.audit.trail import Trail
 from nexus.contract.load import load_contract
-from nexus.layout import contract_dir, find_root
+from nexus.errors import BuildError
+from nexus.image.manifest import file_entry, load_manifest, to_json
+from nexus.layout import RAM_BASE, contract_dir, find_root
 from nexus.machine.live import Machine
-from nexus.machine.registry import runs_dir
+from nexus.machine.registry import pick_machine, runs_dir
 from nexus.plugin import Boot
+from nexus.views.watch import Watch, text_of
 
 ROOT = find_root()
 CONTRACT = load_contract(contract_dir(ROOT))
@@ -131,8 +137,50 @@ def test_machine_runs_on_after_a_look_and_the_next_is_served(boot: Boot, capsys:
     text = capsys.readouterr().out
     assert text.count("bundlemgrd") == 1
     assert "\x1b" not in text
+    assert _leaves_by_key(machine)
     assert machine.qmp("query-status")["running"]
     assert isinstance(machine.trail(), Trail)  # by the same control channel
+
+
+def test_machine_of_another_build_is_refused(boot: Boot, tmp_path: Path) -> None:
+    machine = boot("default")
+    machine.expect(UP)
+    record = pick_machine(ROOT, machine.session.run.id)
+    image = tmp_path / "nexus.elf"
+    manifest = load_manifest(machine.target.elf.with_name("manifest.json"))
+    _write_other_text(machine.target.elf, image)
+    for row in (manifest.image, file_entry(image.name, image)):  # a manifest of the old file, then of the changed one
+        (tmp_path / "manifest.json").write_text(to_json(replace(manifest, image=row)))
+        with pytest.raises(BuildError, match="runs another build"):
+            Watch(ROOT, replace(record, image=str(image)), CONTRACT).look()
+    assert machine.qmp("query-status")["running"]
+
+
+def _write_other_text(image: Path, to: Path) -> None:
+    """The same image but for one bit of the kernel."""
+    address, text = text_of(image)
+    data = image.read_bytes()
+    place = data.index(text)
+    assert address == RAM_BASE
+    to.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+
+def _leaves_by_key(machine: Machine) -> bool:
+    """On a terminal: one table that is drawn anew in its place, until q."""
+    words = ["-P", "-m", "nexus", "top", "--machine", machine.session.run.id, "--interval", "30"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "tooling"), "TERM": "xterm"}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, *words], env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            screen = fdspawn(ours, timeout=SECONDS)
+            screen.expect_exact("bundlemgrd")
+            screen.expect_exact("q leaves")
+            screen.send("q")
+            return process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+            os.close(ours)
 
 
 # ---- report and trace ------------------------------------------------------------------------------------------------

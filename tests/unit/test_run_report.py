@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,17 +14,18 @@ import pytest
 from nexus.contract.load import Contract
 from nexus.image.manifest import File, Manifest, ProcessRow
 from nexus.image.romfs import pack
+from nexus.layout import RAM_BASE
 from nexus.verdict.grammar import Seen
 from nexus.verdict.ladder import Failure, PhaseResult, Reached, Verdict
 from nexus.views.drawing import bytes_text, seconds, timeline_svg
-from nexus.views.facts import Facts, Inside, Row, length_of, phases_of
+from nexus.views.facts import GONE, STALE, Facts, Inside, Row, length_of, look_inside, phases_of
 from nexus.views.frames import Region, Run, shares_of
 from nexus.views.heap import Use
 from nexus.views.html import VOID, hash_source, join, tag
 from nexus.views.report import SHOWN_LINES, to_html
 from nexus.views.sample import Process, Sample
 from nexus.views.sizes import Node, romfs_nodes
-from nexus.views.timeline import Decision, timeline_of
+from nexus.views.timeline import Clock, Decision, timeline_of
 
 UP = "ready"
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -257,6 +260,15 @@ def test_phases_follow_each_other_and_stop_at_the_failure() -> None:
 def test_length_is_from_the_first_instruction_to_the_end() -> None:
     assert length_of([{"t": 0.25, "event": "clock"}, {"t": 3.25, "event": "exit"}]) == 3.0
     assert length_of([]) == 0.0
+
+
+@pytest.mark.parametrize(("ram", "problem"), [(None, GONE), (b"", GONE), (b"another build", STALE)])
+def test_memory_that_the_files_do_not_fit_is_not_read(
+    ram: bytes | None, problem: str, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus.views.watch.text_of", lambda _image: (RAM_BASE, b"this build"))
+    target: Any = SimpleNamespace(elf=tmp_path / "nexus.elf")
+    assert look_inside(tmp_path, ram, target, manifest(), contract, Clock([]), 1) == Inside(problem=problem)
 
 
 def test_shares_add_up_by_owner_and_kind() -> None:

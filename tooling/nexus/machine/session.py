@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 KILL_SECONDS = 10.0
+BY_NEXUS = "nexus"
 QEMU_VARIABLE = "NEXUS_QEMU"
 QEMU_HINT = "Debian 12: apt-get install qemu-system-misc; Debian 13: apt-get install qemu-system-riscv"
 
@@ -121,7 +122,8 @@ class Session:
         """How the machine ended, or None when it still runs after that time."""
         if self.exit is None and self._process is not None and self._ended(timeout):
             code = self._process.wait()
-            self.exit = Exit(code=code, why=self._shutdown_reason) if code >= 0 else Exit(signal=-code, why="killed")
+            killed = "killed by nexus" if self._shutdown_reason == BY_NEXUS else "killed"
+            self.exit = Exit(code=code, why=self._shutdown_reason) if code >= 0 else Exit(signal=-code, why=killed)
             self.log_event("exit", code=self.exit.code, signal=self.exit.signal, why=self.exit.why)
         return self.exit
 
@@ -130,7 +132,7 @@ class Session:
         process = self._process
         if process is None or self.wait(0) is not None:
             return
-        self._shutdown_reason = "nexus"
+        self._shutdown_reason = BY_NEXUS
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         if self.wait(KILL_SECONDS) is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus.errors import NexusError
+from nexus.layout import RAM_BASE
 from nexus.verdict.grammar import Seen
 from nexus.views.frames import Region, Run, regions_of, runs_of
 from nexus.views.sizes import Node, tree_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nexus.verdict.ladder import Verdict
     from nexus.views.sample import Sample
 
+STALE = "the image has been built anew since, and the symbols of another build would name the wrong places"
 GONE = "the machine never started, or its memory was not kept"
 
 
@@ -172,9 +174,13 @@ def look_inside(
     """A guest that has broken its own tables must not keep a report from being written."""
     from nexus.audit.source import Reader
     from nexus.machine.kernelview import KernelView
+    from nexus.views.watch import text_of
 
     if not ram:
         return Inside(problem=GONE)
+    address, text = text_of(target.elf)
+    if ram[address - RAM_BASE :][: len(text)] != text:
+        return Inside(problem=STALE)
     view = KernelView(target.elf, Reader(ram))
     try:
         inside = _inside(root, view, manifest, contract)
