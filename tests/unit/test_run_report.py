@@ -43,7 +43,7 @@ def manifest() -> Manifest:
 
 
 def sample() -> Sample:
-    process = Process(0, "init", "service", "stopped", "memory", 1, 3, 0, 50, 7, 3, 2, Use(10, 4096), Use(4000, 4096))
+    process = Process(0, "init", "service", "stopped", "memory", 3, 0, 50, 7, 3, 2, Use(10, 4096), Use(4000, 4096))
     return Sample(100, 50, 1, 2, 4, (process,))
 
 

@@ -25,7 +25,6 @@ RNGD = Process(
     program="service",
     state="receiving",
     fault="none",
-    rank=7,
     incarnation=1,
     life=0,
     cpu_ticks=100,

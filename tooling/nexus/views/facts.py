@@ -10,7 +10,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,6 @@ class Facts:
     by_hand: str
     verdict: Verdict | None = None
     block: str = ""  # what a failing run prints
-    notes: tuple[str, ...] = field(default=())
 
 
 def gather(

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from nexus.contract.load import Contract
 from nexus.layout import RAM_BASE
 from nexus.machine.kernelview import PAGE, KernelView, enumerators_of
 
@@ -91,18 +90,6 @@ def regions_of(view: KernelView, labels: Mapping[int, str]) -> list[Region]:
         state = "sealed" if sealed else "not zero yet" if wiping else "open"
         owner = labels.get(view.number("region", at, "owner"), "nobody")
         found.append(Region(number, owner, view.number("region", at, "pages") * PAGE, state))
-    return found
-
-
-def windows_of(view: KernelView, labels: Mapping[int, str], contract: Contract) -> list[tuple[str, int, int]]:
-    """DMA windows: whose, where and how large."""
-    found = []
-    for number in range(contract.number("limit.devices")):
-        at = view.element("devices", "device", number)
-        size = view.number("device", at, "dma_bytes")
-        if size:
-            driver = labels.get(view.number("device", at, "driver"), KERNEL)
-            found.append((driver, view.number("device", at, "dma"), size))
     return found
 
 

@@ -15,7 +15,7 @@ from nexus.machine.kernelview import PAGE, KernelView
 from nexus.views.heap import Use, heap_of, interpreter_of, stack_of
 
 TEXT_BYTES = 64  # more than any label or name of a program has
-COUNTS = ("rank", "incarnation", "life", "cpu_ticks", "messages", "frames")
+COUNTS = ("incarnation", "life", "cpu_ticks", "messages", "frames")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Process:
     program: str
     state: str
     fault: str  # why it stopped; "none" while it has not
-    rank: int
     incarnation: int
     life: int  # which user of its slot
     cpu_ticks: int
