@@ -49,6 +49,7 @@ SYSTEM = load_system("test-bundles", find_root(), CONTRACT)
 MARKS = {row.name: f"{row.label}: {row.text}" for row in CONTRACT.markers}
 CLIENT, ONE = "selftest-client", b"selftest.one"
 PHASE = CONTRACT.table("line")["phase"]
+STRIDE = 4  # of the bytes that are flipped on the machine
 
 
 class Bundles:
@@ -137,10 +138,15 @@ def test_reject_every_wrong_bundle(bundles: Bundles, tmp_path: Path) -> None:
     assert +told == Counter(reason for _, reason, _ in cases)
 
 
-def test_reject_every_byte_of_manifest_and_signature_flipped(bundles: Bundles) -> None:
+def test_reject_flipped_bytes_of_manifest_and_signature(bundles: Bundles) -> None:
+    """One in four, from another place in each of four quarters, and the first ones of each reason; every single byte goes through the same
+    modules and the same C in tests/guest/test_bundlemgrd_reject.py."""
     files = list(flipped())
     assert len(files) == CONTENTS_FROM
-    check_refused(bundles, files, [host_reason(data) for data in files])
+    reasons = [host_reason(data) for data in files]
+    chosen = {at for at in range(CONTENTS_FROM) if at % STRIDE == at * STRIDE // CONTENTS_FROM}
+    chosen |= {reasons.index(reason) for reason in reasons}
+    check_refused(bundles, [files[at] for at in sorted(chosen)], [reasons[at] for at in sorted(chosen)])
 
 
 def test_reject_truncated_at_every_16_bytes(bundles: Bundles) -> None:

@@ -14,7 +14,6 @@ from itertools import islice
 import pytest
 
 from nexus import layout
-from nexus.bench import ICOUNT, parse_rows
 from nexus.contract.load import load_contract
 from nexus.plugin import Boot
 from nexus.policy.sheets import BLOCK, Sheet, digests, sheets
@@ -24,7 +23,6 @@ CONTRACT = load_contract(layout.contract_dir(ROOT))
 DIGEST = re.compile(r"equivalence: block ([0-9a-f]{8}) ([0-9a-f]{64})")
 SAID = re.compile(r"equivalence: said [0-9a-f]{8} ([0-9a-f ]+)")
 LEAST_POINTS = 250_000
-MOST_INSTRUCTIONS = 5_000
 SECONDS = 60.0
 DUMP_SHIFT = 8  # of the launch's flags: number of the block to show + 1
 
@@ -86,13 +84,3 @@ def test_a_block_can_be_shown_whole(boot: Boot, asked: tuple[Sheet, ...]) -> Non
     answers = [answer for _, answer in block_of(asked, number)]
     assert 0 < len(answers) < BLOCK
     assert shown(boot, number) == answers
-
-
-def test_a_full_table_costs_no_more_than_one_rule(boot: Boot) -> None:
-    """Counted in instructions, calls and the loop around them included."""
-    machine = boot("bench", icount=ICOUNT)
-    assert machine.wait(SECONDS) is not None
-    rows = parse_rows(machine.log.splitlines())
-    one, full = rows["policy.decide"], rows["policy.decide.full"]
-    assert max(one, full) <= MOST_INSTRUCTIONS
-    assert abs(full - one) <= one / 100

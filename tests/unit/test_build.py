@@ -99,6 +99,22 @@ def test_another_compiler_compiles_everything(own_clone: Path, tmp_path: Path, m
     assert second.image == first.image
 
 
+def test_program_that_another_system_has_is_taken_from_there(own_clone: Path) -> None:
+    build.build_image("smoke", own_clone, nothing)
+    recipe = own_clone / "recipes/systems/other.toml"
+    recipe.write_text('# Other.\nbase = "smoke"\n', encoding="utf-8")
+    said: list[str] = []
+    build.build_image("other", own_clone, said.append)
+    assert not [line for line in said if line.startswith("native: ")]
+    one, other = (own_clone / f"build/{name}/native/ping/ping.elf" for name in ("smoke", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    row = '[[process]]\nname = "pong"\ncapabilities = ["console", "notification", "system"]\n'
+    append(recipe, row)
+    build.build_image("other", own_clone, said.append)
+    assert "native: compile pong" in said, "it has another handle"
+    assert "native: compile ping" not in said, "which is nothing to that one"
+
+
 def test_image_that_somebody_changed_is_built_again(own_clone: Path) -> None:
     build.build_image("smoke", own_clone, nothing)
     image = layout.image_path(own_clone, "smoke")

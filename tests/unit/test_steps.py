@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -97,6 +98,34 @@ def test_run_in_which_nothing_passed_fails(tmp_path: Path) -> None:
     )
     argv = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:nexus", str(tmp_path)]
     assert subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False).returncode == 5
+
+
+def test_files_that_take_longest_come_first(tmp_path: Path) -> None:
+    text = (ROOT / "tests/conftest.py").read_text()
+    longest = re.findall(r'^    "(tests/.+)",$', text, re.MULTILINE)
+    assert longest and [name for name in longest if not (ROOT / name).is_file()] == []
+    names = ["tests/unit/test_a.py", longest[1], "tests/unit/test_b.py", longest[0]]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("def test_it():\n    pass\n")
+    (tmp_path / "tests/conftest.py").write_text(text)
+    argv = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "--co",
+        "-p",
+        "no:nexus",
+        "--rootdir",
+        str(tmp_path),
+        "-c",
+        os.devnull,
+    ]
+    said = subprocess.run([*argv, *names], cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    found = [line.partition("::")[0] for line in said.splitlines() if "::" in line]
+    assert found == [longest[0], longest[1], names[0], names[2]]
 
 
 def pins(requirements: list[str]) -> dict[str, str]:

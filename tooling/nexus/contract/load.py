@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,15 @@ class Contract:
 
     files: dict[str, Table]
     digest: str
+    _found: dict[str, Table] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def table(self, path: str) -> Table:
         """The table of that dotted name ("op.rngd"), whichever file it stands in; empty when there is none."""
+        if path not in self._found:
+            self._found[path] = self._find(path)
+        return self._found[path]
+
+    def _find(self, path: str) -> Table:
         for content in self.files.values():
             found: Any = content
             for part in path.split("."):

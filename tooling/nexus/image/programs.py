@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from nexus.recipe.model import System
 
 Progress = Callable[[str], None]
 COMMON = ("firmware/include", "firmware/native")
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 NATIVE = ("tests/vectors", "tooling/nexus/image/vectors.py")  # some native programs are compiled with test vectors
 
 
@@ -48,7 +51,10 @@ def build_programs(system: System, contract: Contract, root: Path, progress: Pro
         name = native.rsplit("/", 1)[-1]
         stamp = _Stamp(folder / "native" / f"{name}.stamp", _native_key(root, native, folder / "caps"))
         if not stamp.fresh:
-            stamp.write(runtime.build_native(root / native, folder / "caps", root, folder / "native", progress), None)
+            elf = _taken(stamp, name, root) or runtime.build_native(
+                root / native, folder / "caps", root, folder / "native", progress
+            )
+            stamp.write(elf, None)
         made[name] = stamp.elf
     programs = tuple(read_program(name, path, contract) for name, path in made.items())
     return Built(programs, tuple(made.values()), version)
@@ -87,6 +93,18 @@ class _Stamp:
         write_if_changed(self.path, json.dumps(self.kept, indent=1) + "\n")
 
 
+def _taken(stamp: _Stamp, name: str, root: Path) -> Path | None:
+    """A copy of that program as another system of this clone has it, made from the very same."""
+    target = stamp.path.parent / name / f"{name}.elf"
+    for path in sorted((root / "build").glob(f"*/native/{name}.stamp")):
+        other = _Stamp(path, stamp.key)
+        if other.fresh and other.elf != target:
+            shutil.rmtree(target.parent, ignore_errors=True)  # objects of something else
+            target.parent.mkdir(parents=True)
+            return Path(shutil.copy2(other.elf, target))
+    return None
+
+
 def mpy_version(root: Path, progress: Progress) -> mpy.MpyVersion:
     """What the service runtime loads, for whoever compiles guest code without a system."""
     stamp = _Stamp(root / "build" / "runtime" / "service.stamp", _runtime_key(root))
@@ -99,7 +117,11 @@ def _runtime_key(root: Path) -> str:
 
 
 def _native_key(root: Path, native: str, caps: Path) -> str:
-    return _key(root, (native, *NATIVE), [root / "sources.lock", *sorted(caps.glob("*.h"))])
+    """Of the headers of handle names those that it includes: what other processes hold does not change it."""
+    own = [path for folder in (*COMMON, native) for path in sorted((root / folder).rglob("*.[chS]"))]
+    named = {name for path in own for name in INCLUDE.findall(path.read_text(encoding="utf-8"))}
+    included = [path for path in sorted(caps.glob("*.h")) if path.name in named]
+    return _key(root, (native, *NATIVE), [root / "sources.lock", *included])
 
 
 def _overrides() -> list[Path]:
