@@ -33,7 +33,7 @@ test-os *ARGS:
 test-kernel *ARGS:
     @python -P -m nexus test-kernel "$@"
 
-# `test`, then mutants and bench; or only the steps named
+# `test`, then test-micropython, mutants and bench; or only the steps named
 test-all *ARGS:
     @python -P -m nexus.steps test-all "$@"
 

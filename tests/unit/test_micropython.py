@@ -105,6 +105,13 @@ def test_crash_of_the_script_is_noticed() -> None:
     assert "run-tests.py ended with 1 and without its summary" in found
 
 
+def test_test_that_hangs_is_the_first_without_a_result() -> None:
+    heard = SAID.splitlines()
+    assert suite.hanging(ASKED, heard[:2]) == "extmod/machine1"
+    assert suite.hanging(ASKED, heard[:1]) == "basics/int1"
+    assert suite.hanging(ASKED, heard) == "run-tests.py"
+
+
 def test_tests_are_chosen_by_directory_then_by_name() -> None:
     tests = ["basics/misc_1", "micropython/viper_misc", "misc/features"]
     assert suite.choose(tests, ["misc"]) == ["misc/features"]

@@ -13,6 +13,7 @@ from nexus.micropython.perf import compare, geometric_mean, judge, parse_results
 
 PUBLISHED = {"bm_chaos": 200.0, "misc_aes": 800.0}
 TARGETS = Targets(least_passed=1, tax=1.01, ratio=0.92, published=PUBLISHED)
+LONG = {"system": 100.0, "bare": 100.0}
 SAID = [
     "N=100 M=100 n_average=1",
     "perf_bench/bm_chaos.py: 180.00 0.0000 3899.24 0.0000",
@@ -37,18 +38,23 @@ def test_benchmark_that_went_wrong_is_noticed(end: str) -> None:
 
 def test_means_are_geometric() -> None:
     assert geometric_mean([0.5, 2.0]) == pytest.approx(1.0)
-    table = compare(scaled(0.9), scaled(0.9), scaled(1.0), PUBLISHED)
+    table = compare(scaled(0.9), scaled(0.9), scaled(1.0), PUBLISHED, LONG)
     assert [table.tax, table.ratio, table.to_published] == pytest.approx([1.0, 0.9, 0.9])
     assert judge(table, TARGETS) == []
 
 
 def test_tax_above_its_target_is_noticed() -> None:
-    table = compare(scaled(0.9), scaled(0.88), scaled(1.0), PUBLISHED)
+    table = compare(scaled(0.9), scaled(0.88), scaled(1.0), PUBLISHED, LONG)
     assert judge(table, TARGETS) == ["isolation tax: 1.0227, expected at most 1.01"]
 
 
+def test_tax_of_what_takes_longer_than_the_benchmarks_is_noticed() -> None:
+    table = compare(scaled(0.9), scaled(0.9), scaled(1.0), PUBLISHED, {"system": 206.0, "bare": 100.0})
+    assert judge(table, TARGETS) == ["isolation tax of a long loop: 2.0600, expected at most 1.01"]
+
+
 def test_ratio_above_its_target_is_noticed() -> None:
-    table = compare(scaled(0.93), scaled(0.93), scaled(1.0), PUBLISHED)
+    table = compare(scaled(0.93), scaled(0.93), scaled(1.0), PUBLISHED, LONG)
     assert judge(table, TARGETS) == ["ratio to -Os: 0.9300, expected at most 0.92"]
 
 
@@ -56,10 +62,11 @@ def test_benchmark_that_ran_on_one_target_only_is_noticed() -> None:
     lost = {"bm_chaos": 180.0}
     for counts in ((lost, PUBLISHED, PUBLISHED), (PUBLISHED, lost, PUBLISHED), (PUBLISHED, PUBLISHED, lost)):
         with pytest.raises(VerdictError, match="misc_aes: ran there or with the peer only"):
-            compare(*counts, PUBLISHED)
+            compare(*counts, PUBLISHED, LONG)
 
 
 def test_table_shows_each_benchmark_and_the_means() -> None:
-    lines = show(compare(scaled(0.909), scaled(0.9), scaled(1.0), PUBLISHED))
+    lines = show(compare(scaled(0.909), scaled(0.9), scaled(1.0), PUBLISHED, LONG))
     assert lines[2] == "| `bm_chaos` | 182 | 180 | +1.00 % | 200 | 200 |"
+    assert lines[-2] == "| a loop of 600,000 | 100 | 100 | +0.00 % | | |"
     assert lines[-1] == "| geometric mean, system for one | 1 | 1.0100 | +1.00 % | 0.9090 | 0.9090 |"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,28 @@ def test_the_lock_pins_what_the_design_names() -> None:
     lock = load_lock(ROOT / "sources.lock")
     assert lock["micropython"].sha256 == "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea"
     assert lock["sodium"].sha256 == "018494d6d696ae03c7e656e5e74cdfd8ea1326962cc401bcf018f1ed8436811c"
+
+
+def test_tests_of_a_project_are_of_the_archive_that_is_compiled() -> None:
+    lock = load_lock(ROOT / "sources.lock")
+    tests, compiled = lock["micropython-tests"], lock["micropython"]
+    assert (tests.file, tests.sha256, tests.use) == (compiled.file, compiled.sha256, "tests")
+    assert sources.override_name(tests) == sources.override_name(compiled) == "NEXUS_SOURCE_MICROPYTHON"
+    assert sources.kept_tree(tests, {}) != sources.kept_tree(compiled, {})
+
+
+def test_build_fetches_nothing_that_only_tests_use(
+    tmp_path: Path, source: Source, environ: dict[str, str], network: list[str]
+) -> None:
+    tables = [source, replace(source, name="thing-tests", use="tests", files_sha256="0" * 64)]
+    rows = [
+        f"[{one.name}]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(one).items() if key != "name")
+        for one in tables
+    ]
+    (tmp_path / "sources.lock").write_text("\n".join(rows), encoding="utf-8")
+    assert list(sources.obtain_all(tmp_path, print, environ)) == ["thing"]
+    assert len(network) == 1
 
 
 def test_mirrors_are_the_users_and_debian_first() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEST = ("lint", "test-host", "fuzz", "test-os", "test-kernel")
-GATES = {"test": TEST, "test-all": (*TEST, "mutants", "bench")}
+GATES = {"test": TEST, "test-all": (*TEST, "test-micropython", "mutants", "bench")}
 SHORT = {"test": {"fuzz": ("--runs", "10000")}}  # options of a step where a gate has no time for all of it
 
 # Variables that shorten or prolong one judged boot; whoever sets one wants that boot and nothing after it.

@@ -113,6 +113,7 @@ def report(verdict: Verdict) -> dict[str, Any]:
 def perf_report(table: perf.Table) -> dict[str, Any]:
     return {
         "tax": table.tax,
+        "long_tax": table.long_tax,
         "ratio": table.ratio,
         "to_published": table.to_published,
         "kilo_instructions": {name: asdict(row) for name, row in table.rows.items()},

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus.errors import UsageError
+from nexus.errors import DeadlineError, UsageError
 from nexus.micropython import harness, outcomes
 from nexus.micropython.lists import load_skips, load_targets
 from nexus.micropython.outcomes import Run
@@ -77,16 +77,27 @@ def run_tests(
 
 def _run(tree: Path, machine: Machine, tests: Sequence[str], results: Path, progress: Progress) -> Run:
     results.mkdir(parents=True)
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
+        heard.append(line)
+        if line.startswith("FAIL"):
+            progress(line)  # when it happens
+
     with machine(False) as device:
         words = ["-t", device, "-r", str(results), *(f"{test}.py" for test in tests)]
-        lines, exit_code = harness.run_script(tree, "run-tests.py", words, results / "stderr", _hear(progress))
+        try:
+            lines, exit_code = harness.run_script(tree, "run-tests.py", words, results / "stderr", hear)
+        except DeadlineError as error:
+            raise DeadlineError(f"{hanging(tests, heard)}: hangs", error.message) from error
     (results / "stdout").write_text("\n".join(lines), encoding="utf-8")
     return outcomes.parse_run(lines, exit_code)
 
 
-def _hear(progress: Progress) -> Callable[[str], None]:
-    """A failure is told when it happens."""
-    return lambda line: progress(line) if line.startswith("FAIL") else None
+def hanging(tests: Sequence[str], heard: Sequence[str]) -> str:
+    """The first test without a result: upstream's runner waits for ever for the first byte of a script."""
+    ends = outcomes.parse_run(heard, 0).ends
+    return next((test for test in tests if test not in ends), "run-tests.py")
 
 
 def _plain(target: str) -> str:
