@@ -1,15 +1,14 @@
 /*
- * The terminal's bytes, and module `terminal`. The driver (guest/drivers/virtio_console.py) brings the device up and opens it here; from
- * then on the port's queues are moved by this file alone. Called by the prompt, by print and sleep, and by the VM while the device has
- * something to tell. Never takes more than it has room for and believes no more than its checks: a device that breaks a rule ends the
- * process, which its supervisor starts anew.
+ * The terminal's bytes. The driver (guest/drivers/virtio_console.py) brings the device up and opens it here; from then on the port's queues
+ * are moved by this file alone. Called by the prompt, by print and sleep, and by the VM while the device has something to tell. Never
+ * takes more than it has room for and believes no more than its checks: a device that breaks a rule ends the process, which its
+ * supervisor starts anew.
  */
 #include "terminal.h"
 
 #include <string.h>
 
 #include "nexus.h"
-#include "py/objarray.h"
 #include "py/runtime.h"
 
 enum { BUFFERS = TERMINAL_RECEIVE_BUFFERS, RING = TERMINAL_RING_BYTES, NO_INTERRUPT = -1 };
@@ -24,8 +23,8 @@ struct control_message {
 
 /* Handles, and what is with the device: bit s of `lent` for receive buffer s, which it knows as the id i with slot_of[i] == s. */
 static struct {
-    uint64_t receive, send, control, irq, notification;
-    uint32_t lent;
+    struct terminal_handles with;
+    uint32_t lent, lent_count;
     uint8_t slot_of[BUFFERS];
     bool open, sending, connected;
 } port;
@@ -63,10 +62,9 @@ static uint32_t room(void) { return RING - (last - first); }
 
 /* Lend the device buffers as long as the ring could take all that are lent, each of them full: that is all the flow control there is. */
 static void lend(void) {
-    uint32_t count = (uint32_t)__builtin_popcount(port.lent);
-    for (; count < BUFFERS && room() >= (count + 1) * TERMINAL_RECEIVE_BYTES; count++) {
+    for (; port.lent_count < BUFFERS && room() >= (port.lent_count + 1) * TERMINAL_RECEIVE_BYTES; port.lent_count++) {
         uint32_t slot = (uint32_t)__builtin_ctz(~port.lent);
-        uint32_t id = post(port.receive, TERMINAL_RECEIVE_AT + slot * TERMINAL_RECEIVE_BYTES, TERMINAL_RECEIVE_BYTES, true);
+        uint32_t id = post(port.with.receive, TERMINAL_RECEIVE_AT + slot * TERMINAL_RECEIVE_BYTES, TERMINAL_RECEIVE_BYTES, true);
         port.slot_of[id] = (uint8_t)slot;
         port.lent |= 1u << slot;
     }
@@ -79,12 +77,12 @@ static void typed(uint8_t byte) {
 
 static void take_received(void) {
     uint32_t id, used;
-    while (taken(port.receive, &id, &used)) {
+    while (taken(port.with.receive, &id, &used)) {
         uint32_t slot = port.slot_of[id];
-        if (used > room()) lost();
         const uint8_t *bytes = window(TERMINAL_RECEIVE_AT + slot * TERMINAL_RECEIVE_BYTES);
         for (uint32_t i = 0; i < used; i++) typed(bytes[i]);
         port.lent &= ~(1u << slot);
+        port.lent_count--;
     }
     lend();
 }
@@ -100,23 +98,30 @@ static void heard(const struct control_message *message) {
 /* Each piece is lent again at once and so keeps its number. A device that answers for ever is left alone until its next interrupt. */
 static void take_control(void) {
     uint32_t id, used;
-    for (uint32_t i = 0; i < TERMINAL_CONTROL_BUFFERS && taken(port.control, &id, &used); i++) {
+    for (uint32_t i = 0; i < TERMINAL_CONTROL_BUFFERS && taken(port.with.control, &id, &used); i++) {
         uint32_t offset = TERMINAL_CONTROL_AT + id * TERMINAL_CONTROL_BYTES;
         struct control_message message;
         if (used < sizeof message) lost();
         memcpy(&message, window(offset), sizeof message);
         heard(&message);
-        if (post(port.control, offset, TERMINAL_CONTROL_BYTES, true) != id) lost();
+        if (post(port.with.control, offset, TERMINAL_CONTROL_BYTES, true) != id) lost();
     }
 }
 
 static bool interrupted(void) { return interrupt != NO_INTERRUPT && MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL; }
 
+void terminal_open(const struct terminal_handles *handles, bool connected) {
+    port.with = *handles;
+    port.connected = connected;
+    port.open = true;
+    lend();
+}
+
 void terminal_wait(uint64_t deadline) {
-    uint64_t bits, status = nexus_wait(port.notification, deadline, &bits);
+    uint64_t bits, status = nexus_wait(port.with.notification, deadline, &bits);
     if (status == E_DEADLINE) return;
     must(status);
-    must(nexus_irq_ack(port.irq)); /* before looking: what is done later interrupts again */
+    must(nexus_irq_ack(port.with.irq)); /* before looking: what is done later interrupts again */
     take_received();
     take_control();
 }
@@ -126,6 +131,7 @@ void terminal_poll(void) {
 }
 
 bool terminal_is_open(void) { return port.open; }
+bool terminal_is_connected(void) { return port.connected; }
 
 bool terminal_ready(void) {
     terminal_poll();
@@ -157,7 +163,7 @@ void terminal_set_interrupt(int character) {
 /* Whether the send buffer is ours. */
 static bool sent(void) {
     uint32_t id, used;
-    if (port.sending && taken(port.send, &id, &used)) port.sending = false;
+    if (port.sending && taken(port.with.send, &id, &used)) port.sending = false;
     return !port.sending;
 }
 
@@ -169,63 +175,12 @@ void terminal_write(const char *text, size_t bytes) {
         }
         uint32_t count = bytes < TERMINAL_SEND_BYTES ? (uint32_t)bytes : TERMINAL_SEND_BYTES;
         memcpy(window(TERMINAL_SEND_AT), text, count);
-        post(port.send, TERMINAL_SEND_AT, count, false);
+        post(port.with.send, TERMINAL_SEND_AT, count, false);
         port.sending = true;
         text += count;
         bytes -= count;
+        if (bytes == 0) return;
+        terminal_poll();
+        if (interrupted()) return;
     }
 }
-
-/* ---- Module ---- */
-
-/* What a prompt keeps over a soft reset, which takes its heap. */
-static uint8_t kept[TERMINAL_KEPT_BYTES];
-static MP_DEFINE_MEMORYVIEW_OBJ(kept_obj, 'B' | MP_OBJ_ARRAY_TYPECODE_FLAG_RW, 0, TERMINAL_KEPT_BYTES, kept);
-
-/* open(receive, send, control, irq, notification, connected): the port is open, all control buffers are lent, piece i as id i. */
-static mp_obj_t module_open(size_t count, const mp_obj_t *args) {
-    (void)count;
-    if (port.open) mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("open already"));
-    port.receive = mp_obj_int_get_uint_checked(args[0]);
-    port.send = mp_obj_int_get_uint_checked(args[1]);
-    port.control = mp_obj_int_get_uint_checked(args[2]);
-    port.irq = mp_obj_int_get_uint_checked(args[3]);
-    port.notification = mp_obj_int_get_uint_checked(args[4]);
-    port.connected = mp_obj_is_true(args[5]);
-    port.open = true;
-    lend();
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(open_obj, 6, 6, module_open);
-
-static mp_obj_t module_read(void) { return MP_OBJ_NEW_SMALL_INT(terminal_read()); }
-static MP_DEFINE_CONST_FUN_OBJ_0(read_obj, module_read);
-
-static mp_obj_t module_ready(void) { return mp_obj_new_bool(terminal_ready()); }
-static MP_DEFINE_CONST_FUN_OBJ_0(ready_obj, module_ready);
-
-/* Whether somebody listens at the other end; what is written while nobody does is lost. */
-static mp_obj_t module_connected(void) { return mp_obj_new_bool(port.connected); }
-static MP_DEFINE_CONST_FUN_OBJ_0(connected_obj, module_connected);
-
-static mp_obj_t module_write(mp_obj_t data) {
-    mp_buffer_info_t bytes;
-    mp_get_buffer_raise(data, &bytes, MP_BUFFER_READ);
-    terminal_write(bytes.buf, bytes.len);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(write_obj, module_write);
-
-static const mp_rom_map_elem_t terminal_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_terminal)},
-    {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&open_obj)},
-    {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&read_obj)},
-    {MP_ROM_QSTR(MP_QSTR_ready), MP_ROM_PTR(&ready_obj)},
-    {MP_ROM_QSTR(MP_QSTR_connected), MP_ROM_PTR(&connected_obj)},
-    {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&write_obj)},
-    {MP_ROM_QSTR(MP_QSTR_kept), MP_ROM_PTR(&kept_obj)},
-};
-static MP_DEFINE_CONST_DICT(terminal_globals, terminal_table);
-
-const mp_obj_module_t terminal_module = {.base = {&mp_type_module}, .globals = (mp_obj_dict_t *)&terminal_globals};
-MP_REGISTER_MODULE(MP_QSTR_terminal, terminal_module);

@@ -8,8 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a driver holds: the port's two queues, the one that the device tells of its ports by, and how it makes itself heard. */
+struct terminal_handles {
+    uint64_t receive, send, control, irq, notification;
+};
+
+/* Once in a process's life: the port is open, and all control buffers are lent, piece i of the window as buffer i. */
+void terminal_open(const struct terminal_handles *handles, bool connected);
+
 /* Whether a driver has opened the terminal; before that nothing is read, and what is written is nobody's. */
 bool terminal_is_open(void);
+
+/* Whether somebody has the other end; what is written while nobody does, is lost. */
+bool terminal_is_connected(void);
 
 /* The next byte that was typed; waits for it. An interrupt or another pending exception is raised here. */
 int terminal_read(void);
@@ -18,7 +29,7 @@ int terminal_read(void);
 bool terminal_ready(void);
 
 /*
- * Write all of it: when this comes back, the host has the bytes. Waits as long as the host takes none, and goes on listening meanwhile;
+ * Write all of it: when this comes back, the device has the bytes. Waits as long as the host takes none, and goes on listening meanwhile;
  * once the interrupt character has come, the rest is not written and the interrupt is pending.
  */
 void terminal_write(const char *text, size_t bytes);

@@ -7,7 +7,7 @@ import contract
 import kernel
 import terminal
 from virtio import Virtio
-from virtqueue import DeviceError, Virtqueue
+from virtqueue import DeviceError, Silent, Virtqueue
 
 _DEVICE_ID = 3
 _MULTIPORT = 1 << contract.VIRTIO_FEATURE_CONSOLE_MULTIPORT
@@ -23,6 +23,7 @@ _NAME = contract.TERMINAL_NAME.encode()
 class VirtioConsole:
     # `queues`: handles by number, as the recipe has them.
     def __init__(self, device, queues, irq, notification):
+        self.device = device
         self.queues = queues
         self.irq = irq
         self.notification = notification
@@ -50,7 +51,9 @@ class VirtioConsole:
 
     # Asked by Virtio, between FEATURES_OK and DRIVER_OK. The queues of port 0 are never ready: there is no such port.
     def setup(self):
-        if kernel.device_read(_MAX_PORTS) <= contract.TERMINAL_PORT:
+        kernel.device_write(self.device, contract.VIRTIO_REG_DEVICE_FEATURES_SEL, 0)
+        offered = kernel.device_read(contract.VIRTIO_REG_DEVICE_FEATURES)
+        if not offered & _MULTIPORT or kernel.device_read(_MAX_PORTS) <= contract.TERMINAL_PORT:
             raise DeviceError(contract.LINE_TERMINAL_WRONG)
         self.control.setup()
         self.answer.setup()
@@ -69,7 +72,8 @@ class VirtioConsole:
             raise DeviceError(contract.LINE_TERMINAL_WRONG)
         self._say(contract.TERMINAL_PORT, contract.TERMINAL_EVENT_PORT_OPEN, until)
 
-    # What follows the next message of this event about our port; whatever else is said before is heard on the way.
+    # What follows the next message of this event about our port; whatever else is said before is heard on the way. A port that is
+    # taken away may be added again, but not in this life.
     def _await(self, awaited, until):
         while kernel.time() < until:
             event, value, rest = self._hear(until)
@@ -79,7 +83,7 @@ class VirtioConsole:
                 break
             if event == awaited:
                 return rest
-        raise DeviceError(contract.LINE_DEVICE_SILENT)
+        raise Silent(contract.LINE_DEVICE_SILENT)
 
     # Event, value and rest of the next message; event None if it is about another port.
     def _hear(self, until):

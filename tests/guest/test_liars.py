@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from shims.lies import (
     AGAIN,
+    BUT_ONE,
     CALL,
     HANDLERS,
     LOSES,
@@ -36,9 +37,6 @@ from shims.lies import (
 from shims.machine import Machine
 
 Make = Callable[..., Machine]
-
-# The one route that neither of the provers may have and that there is, for the shell: not given to them either.
-BUT_ONE = "if name == b'logd:audit_all':\n        name = b'nowhere'"
 
 LIES = {
     # rngd
@@ -96,11 +94,7 @@ LIES = {
     "init gives everybody the same badge": init("rng_entropy", "refused status=01", badge="facet << 32"),
     "init forgets the facet": init("rng_entropy", "refused status=01", badge="kernel.sender()"),
     "init lets the peer close a phase": Lie(
-        "init",
-        "    gate.require(contract.ACTION_RUN_PHASE)\n",
-        "",
-        "policy_init",
-        "init did it for the peer",
+        "init", "    gate.require(contract.ACTION_RUN_PHASE)\n", "", "policy_init", "init did it for the peer"
     ),
     "init tells the peer about processes": Lie(
         "init",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from shims.objects import Grant, MemoryFault
 
 if TYPE_CHECKING:
+    from shims.device import Device
     from shims.machine import Machine
     from shims.objects import Delivery, Process, Stated
 
@@ -287,11 +288,17 @@ class Kernel:
         return delivery.length
 
     def _on_device(self, handle: int, kind: str, operate: Any) -> tuple[int, Any]:
-        status, _ = self._machine.find(self._process, handle, kind)
-        if status != self._machine.contract.E_OK:
+        status, cap = self._machine.find(self._process, handle, kind)
+        if cap is None:
             return status, None
-        result: tuple[int, Any] = operate(self._machine.device_of(self._process))
+        device = self._machine.device_of(self._process)
+        result: tuple[int, Any] = operate(self._queue(device, cap.object) if kind == "queue" else device)
         return result
+
+    def _queue(self, device: Device, number: int) -> Any:
+        """The device's own, of a queue that the system counts."""
+        rows = self._machine.system_row.devices
+        return device.at(number - next(row.first_queue for row in rows if row.owner == self._process.row.index))
 
     def _value(self, answer: tuple[int, Any]) -> int:
         self._check(answer[0])
