@@ -34,7 +34,10 @@ bool terminal_ready(void);
  */
 void terminal_write(const char *text, size_t bytes);
 
-/* What the VM calls between two bytecodes while notification bits are pending: takes in what was typed. Never waits or raises. */
+/*
+ * What the VM calls between two bytecodes while notification bits are pending: takes in what was typed. Never raises, and waits for
+ * milliseconds at most, when too much is going on.
+ */
 void terminal_poll(void);
 
 /* Wait until something came or `deadline` (ticks since reset, nexus_time; 0: for ever). Never raises: the caller looks. */

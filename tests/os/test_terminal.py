@@ -1,7 +1,7 @@
 """The shell's terminal on the real machine: every byte both ways, at any pace, and Ctrl-C at any time; without a device, no shell.
 
 Scenario: raw REPL on one machine. What the services say on the UART meanwhile is how a test knows what happens while nobody reads the
-terminal. How much faster it is than the least that is asked for, docs/testing.md tells.
+terminal.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ static struct queue {
 static uint8_t typed[LINE], printed[LINE * 8];
 static size_t typed_count, printed_count, chunk = TERMINAL_RECEIVE_BYTES;
 static bool held, broken;
+static uint64_t now, acknowledged; /* in ticks, of which each system call takes one */
 static char *meanwhile[MEANWHILE]; /* what happens when the runtime waits and nothing else would wake it */
 static size_t meanwhile_first, meanwhile_last;
 
@@ -109,8 +110,11 @@ static void obey(char *line);
 static struct nexus_regs wait(uint64_t deadline) {
     while (*pending() == 0) {
         if (meanwhile_first < meanwhile_last) obey(meanwhile[meanwhile_first++]);
-        else if (deadline) return (struct nexus_regs){.a0 = E_DEADLINE};
-        else over("waits", 0);
+        else if (deadline == 0) over("waits", 0);
+        else {
+            if (now < deadline) now = deadline;
+            return (struct nexus_regs){.a0 = E_DEADLINE};
+        }
     }
     *pending() = 0;
     return (struct nexus_regs){.a0 = E_OK, .a1 = 1};
@@ -118,12 +122,13 @@ static struct nexus_regs wait(uint64_t deadline) {
 
 struct nexus_regs nexus_ecall(uint64_t number, uint64_t r0, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5) {
     (void)r2, (void)r3, (void)r4, (void)r5;
-    struct nexus_regs r = {.a0 = E_OK};
+    struct nexus_regs r = {.a0 = E_OK, .a1 = ++now};
     if (number == SYS_QUEUE_TAKE) return take(&queues[r0]);
     if (number == SYS_QUEUE_POST) r.a0 = post(&queues[r0], r1, &r.a1);
     else if (number == SYS_WAIT) return wait(r1);
     else if (number == SYS_EXIT) over("exit", r0);
-    else if (number != SYS_IRQ_ACK) over("system call", number);
+    else if (number == SYS_IRQ_ACK) acknowledged++;
+    else if (number != SYS_TIME) over("system call", number);
     return r;
 }
 
@@ -183,6 +188,7 @@ static bool ask(const char *line) {
     else if (*line == 'z') terminal_wait(strtoul(rest, NULL, 10)), printf("%d\n", terminal_ready());
     else if (*line == 'k') printf("%d\n", pending_exception != NULL), pending_exception = NULL;
     else if (*line == 'c') printf("%d\n", terminal_is_connected());
+    else if (*line == 'a') printf("%lu %lu\n", (unsigned long)acknowledged, (unsigned long)now);
     else if (*line == 'o') show(printed, printed_count), printed_count = 0;
     else return false;
     return true;

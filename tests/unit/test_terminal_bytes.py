@@ -143,6 +143,15 @@ def test_interrupt_gets_through_a_write_that_the_host_takes_all_the_time(program
 # ---- A slow host, a device that lies ---------------------------------------------------------------------------------
 
 
+def test_interrupts_come_at_no_rate_at_which_the_kernel_cuts_off(program: Path) -> None:
+    """Each byte that is typed and each that is printed interrupts, one after the other without a pause."""
+    rate, period = CONTRACT.number("limit.irq_rate"), CONTRACT.number("limit.share_period_ticks")
+    answers = told(program, [line for _ in range(rate // 8) for line in ("n 1", "t 61", "w 62", "r 1")] + ["a"])
+    acknowledged, ticks = map(int, answers[-1].split())
+    assert acknowledged >= rate // 8
+    assert acknowledged * period <= ticks * rate
+
+
 def test_slow_host_makes_the_writer_wait_and_loses_nothing(program: Path) -> None:
     pieces = [pattern(BUFFER + 7, 10), pattern(5, 20), pattern(2 * BUFFER, 30)]
     lines = []

@@ -23,6 +23,7 @@ from nexus.image.build import build_image
 from nexus.machine.argv import Rng
 from nexus.machine.session import Session
 from nexus.machine.target import Target, launch_of, of_manifest
+from nexus.recipe.check import load_system
 from nexus.recipe.model import PAGE
 from nexus.style import code_lines
 from nexus.verdict.grammar import escape
@@ -212,7 +213,8 @@ def _lines_to_end(session: Session) -> list[str]:
 def _least_ram(root: Path, built: manifests.Manifest, contract: Contract, progress: Progress) -> int:
     """What the system takes, proven by booting an image that is told to have no more, whatever QEMU itself needs."""
     needed = built.image_end - layout.RAM_BASE + sum(row.frames for row in built.processes) * PAGE
-    needed += len(built.qemu_devices) * PAGE  # the rings of a device's queue are the kernel's
+    devices = load_system(MEASURED, root, contract).devices
+    needed += sum(device.queue_count for device in devices) * PAGE  # the rings of each queue are the kernel's
     recipe = root / "build" / "ram-min.toml"
     recipe.write_text(f'base = "{MEASURED}"\nmemory = "{needed >> 10} KiB"\n', encoding="utf-8")
     target = of_manifest(build_image(str(recipe), root, progress), root)
