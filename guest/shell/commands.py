@@ -96,6 +96,8 @@ def run(line):
         print("%s: %s" % (error.said, _MEANINGS.get(type(error), "the service did not take the request")))
     except Usage as usage:
         print(usage)
+    except MemoryError:
+        print("OUT OF MEMORY: ask for less at once")
     except KeyboardInterrupt:
         print("^C")
 

@@ -149,9 +149,9 @@ class Editor:
         while self.first > 0 and _columns(self.text[self.first - 1 :]) <= self._room():
             self.first -= 1
 
-    # Columns for text; one more is the cursor's.
+    # Columns for text; behind it there is room for the cursor, and for ^C.
     def _room(self):
-        return COLUMNS - len(self.prompt) - 1
+        return COLUMNS - len(self.prompt) - 3
 
 
 _ENDS = {

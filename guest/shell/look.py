@@ -87,7 +87,8 @@ def _usage(before, now, micros):
         len(now),
         _tenths(busy),
     )
-    return [head, ""] + shown.table((">CPU %", ">calls/s", "name", "state", ">CPU s", ">memory", ">starts"), cells)
+    table = shown.table((">CPU %", ">calls/s", "name", "state", ">CPU s", ">memory", ">starts"), cells)
+    return [head, ""] + list(table)
 
 
 # What a process has done since then; all of it, if it is another one now.

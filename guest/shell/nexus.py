@@ -159,7 +159,9 @@ def _newest(page, count):
         found, seq = [], max(0, end - window)
         while seq < end:
             records, seq = page(seq)
-            found = (found + records)[-count:]
+            found.extend(records)
+            if len(found) > count:
+                found = found[-count:]
         if len(found) >= count or window >= end:
             return found
         window *= 8

@@ -7,7 +7,7 @@ import shown
 
 import nexus
 
-_MOST = 1000
+_MOST = 250  # at once: what the heap holds of them
 _USUAL = 20
 
 

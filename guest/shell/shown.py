@@ -29,16 +29,16 @@ def _shown(character):
     return "".join(["\\x%02x" % byte for byte in character.encode()])
 
 
-# Lines of a table. headings: texts, with ">" before one whose column is aligned to the right; the last column is cut where the
+# Lines of a table, one after the other. headings: texts, with ">" before one whose column is aligned to the right; the last column is cut where the
 # terminal ends.
 def table(headings, rows):
     right = [heading[:1] == ">" for heading in headings]
     headings = [heading.lstrip(">") for heading in headings]
     cells = [headings] + [[str(cell) for cell in row] for row in rows]
     widths = [max([_columns(row[at]) for row in cells]) for at in range(len(headings))]
-    lines = [_row(row, widths, right) for row in cells]
-    lines[0] = _BOLD + lines[0] + _PLAIN
-    return lines
+    yield _BOLD + _row(cells[0], widths, right) + _PLAIN
+    for row in cells[1:]:
+        yield _row(row, widths, right)
 
 
 def _row(cells, widths, right):

@@ -8,76 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shims.loader import Loader
-from shims.screen import COLUMNS, Screen
+from shims.typist import EDITOR, KEYS, Typed
 
-from nexus.layout import find_root
-
-PROMPT = "nexus> "
-DRAWN = b"\x1b[1;32mnexus>\x1b[0m "
-ROOM = COLUMNS - len(PROMPT) - 1
 ENTER = b"\r"
 LEFT, RIGHT, UP, DOWN = (b"\x1b[" + letter for letter in (b"D", b"C", b"A", b"B"))
-WORDS = ("policy", "ps", "prompt")
-
-LOADER = Loader([find_root() / "guest" / "shell"], {}, {})
-EDITOR: Any = LOADER.load("editor")
-HISTORY: Any = LOADER.load("history")
-KEYS: Any = LOADER.load("keys")
-
-
-def complete(text: str) -> tuple[int, list[str]]:
-    start = text.rfind(" ") + 1
-    return start, [word for word in WORDS if word.startswith(text[start:])]
-
-
-class Typed:
-    """An editor, its screen, and every line that was ended."""
-
-    def __init__(self, kept: bytearray | None = None) -> None:
-        self.kept = bytearray(2048) if kept is None else kept
-        self.history = HISTORY.History(memoryview(self.kept))
-        self.line = EDITOR.Editor(PROMPT, DRAWN, self.history, complete)
-        self.screen = Screen(KEYS.width)
-        self.screen.write(self.line.begin())
-        self.events: list[str] = []
-        self.lines: list[str] = []
-        self.most = 0
-
-    def type(self, data: bytes) -> Typed:
-        for byte in data:
-            event, out = self.line.feed(byte)
-            self.screen.write(out)
-            self.most = max(self.most, len(out))
-            if event is None:
-                self.assert_shown()
-                continue
-            self.events.append(event)
-            if event == EDITOR.LINE:
-                self.lines.append(self.line.text)
-            self.screen.write(b"\r" + self.line.begin() if event == EDITOR.RAW else self.line.begin())
-        return self
-
-    def assert_shown(self) -> None:
-        """The row is the prompt and a piece of the line around the cursor; all of it, if it has room."""
-        text, at = self.line.text, self.line.at
-        shown, first = self.screen.line, 0 if columns(text) <= ROOM else self.line.first
-        assert shown.startswith(PROMPT)
-        piece = shown[len(PROMPT) :]
-        assert text[first:].startswith(piece)
-        beyond = text[first + len(piece) :]
-        assert not beyond or ((first > 0 or columns(text) > ROOM) and columns(piece + beyond[0]) > ROOM)
-        assert self.screen.column == len(PROMPT) + columns(text[first:at])
-        assert first <= at <= len(text) <= EDITOR.LONGEST
-
-
-def columns(text: str) -> int:
-    return sum(KEYS.width(character) for character in text)
 
 
 def typed(data: bytes) -> str:
@@ -158,7 +96,6 @@ def test_only_an_empty_line_is_left(key: bytes, event: str) -> None:
         b"\x1b\x1b[Z",
         b"\xff\xfe",
         b"\xc0\x80",
-        b"\xe0\x80\xaf",
         b"\xc2\x9b",
         b"\xed\xa0\x80",
         b"\xf4\x90\x80\x80",
@@ -170,6 +107,10 @@ def test_only_an_empty_line_is_left(key: bytes, event: str) -> None:
 )
 def test_what_is_no_key_changes_nothing(junk: bytes) -> None:
     assert typed(b"a" + junk + b"b") == "ab"
+
+
+def test_a_character_has_one_spelling() -> None:
+    assert [typed(longer + b"b") for longer in (b"\xc1\xa1", b"\xe0\x80\xaf", b"\xf0\x82\x82\xac")] == ["b"] * 3
 
 
 def test_interrupt_works_within_a_sequence() -> None:
@@ -190,6 +131,13 @@ def test_long_lines_scroll_in_their_row() -> None:
     assert run.screen.line.startswith("nexus> abc")
     assert run.screen.row == 0
     assert len(run.screen.rows) == 1
+
+
+@pytest.mark.parametrize("length", range(60, 90))
+def test_interrupt_of_any_line_stays_in_its_row(length: int) -> None:
+    run = Typed().type(b"x" * length + b"\x03")
+    assert run.screen.rows[0][-2:] == ["^", "C"]
+    assert len(run.screen.rows) == 2
 
 
 def test_a_key_at_the_end_of_a_short_line_costs_one_character() -> None:
@@ -264,6 +212,12 @@ def test_oldest_lines_make_room() -> None:
     assert sum(len(line) + 1 for line in run.history.lines) in range(64 - 2 - 8, 64 - 2 + 1)
     run.type(b"x" * 200 + b"\r")
     assert run.history.lines[-1] == "line 99"
+
+
+@pytest.mark.parametrize("line", ["\x1b[2J", "\x9b2J", "a\u202eb", "\x07"])
+def test_kept_line_that_nobody_can_have_typed_is_none(line: str) -> None:
+    data = f"{line}\nps\n".encode()
+    assert Typed(bytearray([len(data), 0, *data, *bytes(20)])).history.lines == ["ps"]
 
 
 @given(st.binary(min_size=16, max_size=200))
