@@ -10,6 +10,9 @@ enum { MAX_LINES = 1024, KERNEL_WRITER = 0xff, BURST = 64, ESCAPED = 4 };
 /* No line counts for less, so that room for lines never ends before room for bytes and what is reserved is so of both. */
 enum { LEAST_COST = LIMIT_CONSOLE_BYTES / MAX_LINES };
 
+/* Whose work fills so much of a server's quota waits until no more than so much is left. */
+enum { STALLS = 2, GOES_ON = 4 };
+
 static uint8_t fifo[LIMIT_CONSOLE_BYTES];
 static uint32_t fifo_head, fifo_used, fifo_cost;
 static struct { uint16_t bytes; uint8_t writer; } lines[MAX_LINES];
@@ -95,13 +98,18 @@ static bool append(const char *label, uint8_t writer, uint32_t keep_free, const 
     return true;
 }
 
+static uint32_t quota_of(const struct process *p) {
+    return p->row->flags & IMAGE_CONSOLE_RESERVED ? LIMIT_CONSOLE_RESERVED : LIMIT_CONSOLE_QUOTA;
+}
+
 status_t console_write(struct process *p, const char *text, uint32_t bytes) {
     bool reserved = p->row->flags & IMAGE_CONSOLE_RESERVED;
-    uint32_t quota = reserved ? LIMIT_CONSOLE_RESERVED : LIMIT_CONSOLE_QUOTA;
+    uint32_t quota = quota_of(p);
     uint32_t size = wire_bytes(length_of(process_label(p)), text, bytes);
     if (p->console_used + cost_of(size) <= quota &&
         append(process_label(p), (uint8_t)p->index, reserved ? 0 : LIMIT_CONSOLE_RESERVED, text, bytes, size)) {
         p->console_used += cost_of(size);
+        if (p->payer != p->index && p->console_used > quota / STALLS) sched_stall(&processes[p->payer], p->index);
         return E_OK;
     }
     p->console_lost++;
@@ -193,6 +201,14 @@ static void say_lost(void) {
 
 /* --- sending --- */
 
+/* A line of this writer is out. */
+static void written(struct process *p, uint32_t cost) {
+    uint32_t mark = quota_of(p) / GOES_ON;
+    bool above = p->console_used > mark;
+    p->console_used -= cost;
+    if (above && p->console_used <= mark) sched_caught_up(p->index);
+}
+
 /* One byte to the device; false when it takes none or nothing is left. */
 static bool send_one(void) {
     if (fifo_used == 0 || !uart_put(fifo[fifo_head])) return false;
@@ -201,7 +217,7 @@ static bool send_one(void) {
     if (++line_sent < lines[line_head].bytes) return true;
     uint8_t writer = lines[line_head].writer;
     fifo_cost -= cost_of(line_sent);
-    if (writer != KERNEL_WRITER) processes[writer].console_used -= cost_of(line_sent);
+    if (writer != KERNEL_WRITER) written(&processes[writer], cost_of(line_sent));
     line_head = (line_head + 1) % MAX_LINES;
     line_count--;
     line_sent = 0;

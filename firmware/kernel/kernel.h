@@ -72,6 +72,8 @@ void sched_init(void);
 void sched_ready(struct process *p);
 void sched_remove(struct process *p);
 void sched_wake(struct process *p, status_t result);
+void sched_stall(struct process *p, uint16_t writer);
+void sched_caught_up(uint16_t writer);
 void sched_switch_to(struct process *p);
 void sched_account(uint64_t now);
 void sched_deadline_set(struct process *p, uint64_t deadline);

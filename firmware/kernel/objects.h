@@ -57,6 +57,9 @@ struct process {
     uint8_t state;      /* STATE_* */
     bool queued;        /* in a ready queue */
     bool throttled;     /* has used up its share of this period */
+    bool serves;        /* owns an endpoint: others wait for it */
+    uint16_t console_of; /* does not run until less of what this server has written waits for the host; NOBODY */
+    uint64_t stalled_until; /* or until then */
     struct process *next, *prev;                     /* ready queue or endpoint queue */
     struct process *deadline_next, *deadline_prev;   /* deadline list */
     uint64_t deadline;  /* 0: not in the list */

@@ -60,13 +60,16 @@ static void build_row(uint32_t index) {
     p->service_id = row->service_id;
     p->supervisor = (uint16_t)row->supervisor;
     p->state = STATE_SUSPENDED;
-    p->server = p->serving = p->region = NOBODY;
+    p->server = p->serving = p->region = p->console_of = NOBODY;
     cap_init(p);
     ASSERT(process_build(p)); /* the builder has checked that it fits */
 }
 
 void process_build_all(void) {
-    for (uint32_t i = 0; i < image.endpoint_count; i++) endpoints[i].owner = (uint16_t)image.endpoints[i].owner;
+    for (uint32_t i = 0; i < image.endpoint_count; i++) {
+        endpoints[i].owner = (uint16_t)image.endpoints[i].owner;
+        processes[endpoints[i].owner].serves = true;
+    }
     for (uint32_t i = 0; i < image.process_count; i++) build_row(i);
     for (uint32_t i = 0; i < image.process_count; i++) {
         struct process *p = &processes[i];

@@ -61,9 +61,33 @@ static bool over_share(struct process *p) {
     return p->throttled;
 }
 
+static bool stalled(const struct process *p) { return p->console_of != NOBODY; }
+
 void sched_ready(struct process *p) {
     p->state = STATE_READY;
-    if (!over_share(p)) put_tail(p);
+    if (!over_share(p) && !stalled(p)) put_tail(p);
+}
+
+/*
+ * What this server writes for p comes faster than the host reads it, so p does not run for a while: lines wait for the host that way, and
+ * nobody else does. Never for long, and never one that others wait for: a host that has stopped reading must not stop the system.
+ */
+void sched_stall(struct process *p, uint16_t writer) {
+    if (p == current || p->serves) return;
+    if (p->queued) take(p);
+    p->console_of = writer;
+    p->stalled_until = arch_time() + LIMIT_CONSOLE_STALL;
+}
+
+static void go_on(struct process *p) {
+    p->console_of = NOBODY;
+    if (p->state == STATE_READY && !over_share(p)) put_tail(p);
+}
+
+/* The host has read most of what this server had written. */
+void sched_caught_up(uint16_t writer) {
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++)
+        if (processes[i].state != STATE_EMPTY && processes[i].console_of == writer) go_on(&processes[i]);
 }
 
 /* Out of everything that could run it or wake it; the caller sets the new state. */
@@ -71,6 +95,7 @@ void sched_remove(struct process *p) {
     if (p->queued) take(p);
     sched_deadline_clear(p);
     p->throttled = false;
+    p->console_of = NOBODY;
     if (p == current) {
         sched_account(arch_time());
         current = 0;
@@ -148,9 +173,12 @@ static void new_period(uint64_t now) {
         struct process *p = &processes[i];
         if (beyond_budget(p)) process_stop(p, FAULT_HUNG, p->since_recv);
         p->share_used = 0;
-        if (!p->throttled) continue;
-        p->throttled = false;
-        if (p->state == STATE_READY) put_tail(p);
+        if (stalled(p) && now >= p->stalled_until) {
+            go_on(p);
+        } else if (p->throttled) {
+            p->throttled = false;
+            if (p->state == STATE_READY && !stalled(p)) put_tail(p);
+        }
     }
 }
 

@@ -64,7 +64,7 @@ static void fill_process(struct process *child, uint16_t region, uint16_t superv
     child->life++;
     child->load_page = 0;
     child->cpu_ticks = child->share_used = 0;
-    child->server = child->serving = NOBODY;
+    child->server = child->serving = child->console_of = NOBODY;
     child->fault = FAULT_NONE;
 }
 

@@ -13,7 +13,7 @@ import trail
 import ways
 from decisions import NO_TARGET, SELFTEST, question
 from keystore import SIGN, sign_request
-from proof import check, frame, raw, raw_status, stats, status_of
+from proof import check, decided, frame, raw, raw_status, status_of
 
 _ALLOW, _DENY = contract.AUDIT_VERDICT_ALLOW, contract.AUDIT_VERDICT_DENY
 _NOBODY = contract.AUDIT_NOBODY
@@ -91,13 +91,13 @@ def prove_allow():
 def prove_complete():
     own, peer = trail.end(trail.own), trail.end(trail.peers)
     _mixed(0)  # one new record in each class, which those below can be counted up in
-    before, counted = stats(), _counted(own, peer)
+    before, counted = decided(), _counted(own, peer)
     for turn in range(1, 4):
         _mixed(turn)
     raw_status(ways.to(b"policyd"), frame(contract.OP_POLICYD_ROUTE, bytes(33), 1), _POLICYD)
-    check(stats()[0] - before[0] == 6 * 3 + 1, "decisions that policyd counts")
+    check(decided()[0] - before[0] == 6 * 3 + 1, "decisions that policyd counts")
     check(_counted(own, peer) - counted == 6 * 3 + 1, "decisions in the trail")
-    check(stats()[3] == before[3], "decisions that logd did not take")
+    check(decided()[3] == before[3], "decisions that logd did not take")
 
 
 def _mixed(turn):

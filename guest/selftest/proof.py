@@ -6,11 +6,13 @@ import struct
 import caps
 import client
 import contract
+import identity
 import kernel
 import ways
 import wire
 
 _NONCE = 0x5EED0001
+_PARTIES = sum(1 << identity.index(name) for name in ("selftest-client", "selftest-peer", "vault", "execd"))
 _REST = contract.LIMIT_TICK_HZ // 250
 
 
@@ -55,15 +57,23 @@ def stats():
     return client.ask(ways.to(b"policyd:stats"), contract.OP_POLICYD_STATS, b"", form, until)
 
 
+# The same, of decisions about those that proofs move to ask: what others ask meanwhile is their own affair.
+def decided():
+    until = client.deadline(contract.EDGE_DEADLINE_POLICYD_ALL)
+    request = struct.pack(contract.REQUEST_POLICYD_STATS_OF, _PARTIES)
+    form = contract.REPLY_POLICYD_STATS_OF
+    return client.ask(ways.to(b"policyd:stats"), contract.OP_POLICYD_STATS_OF, request, form, until)
+
+
 # What policyd has decided since this was made, or since it was last looked at. A denial that nobody was asked for, or an allow that
 # came from elsewhere, shows here.
 class Decisions:
     def __init__(self):
-        self.before = stats()
+        self.before = decided()
 
     # Exactly so many allows and denials, malformed questions among these, all of them in the trail.
     def expect(self, allows, denials):
-        after = stats()
+        after = decided()
         delta = [after[number] - self.before[number] for number in range(4)]
         check(delta == [allows + denials, allows, denials, 0], "decisions %d+%d" % (delta[1], delta[2]))
         self.before = after

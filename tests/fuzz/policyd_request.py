@@ -21,7 +21,9 @@ ACTION = CONTRACT.table("action")
 NAMES = {number: str(CONTRACT.table("action_name")[name]) for name, number in ACTION.items()}
 LONGEST = CONTRACT.number("policy_limit.name_bytes")
 SYSTEM = load_system("selftest", ROOT, CONTRACT)
-WAYS = (Way(), Way("stats"), Way("ready"), Way(holder="rngd"))
+WAYS = (Way(), Way("stats"), Way("ready"), Way(holder="rngd"), Way("hold"))
+FACETS = {"stats": "stats", "stats_of": "stats", "hold": "hold", "go_on": "hold"}  # by operation
+COUNTS = (OP["stats"], OP["stats_of"], OP["hold"])
 
 
 def asking(name: str, target: bytes) -> bytes:
@@ -37,7 +39,10 @@ GOOD = (
     (0, ROUTE, b"vault"),
     (0, EXEC, b"demo.a"),
     (1, STATS, b""),
+    (1, OP["stats_of"], bytes(8)),
     (2, READY, b""),
+    (4, OP["hold"], b""),
+    (4, OP["go_on"], b""),
 )
 
 
@@ -59,7 +64,9 @@ def target() -> Target:
     second, subject = reference(), SYSTEM.process(CLIENT).id_name
 
     def check(_machine: Machine, exchange: Exchange) -> None:
-        if exchange.op == STATS:
+        if exchange.op == OP["go_on"]:
+            return
+        if exchange.op in COUNTS:
             decisions, allows, denies, _ = struct.unpack("<QQQQ", exchange.answer)
             assert decisions == allows + denies, "a decision that is no verdict"
             return
@@ -72,6 +79,4 @@ def target() -> Target:
             allowed = second.allows(subject, action, name.decode("latin-1"), set(SYSTEM.gates))
             assert exchange.status == STATUS["ok" if allowed else "denied"], (action, name, exchange.status)
 
-    return served(
-        Service("policyd", WAYS, GOOD, (1, STATS, b""), check, lambda name: "stats" if name == "stats" else "")
-    )
+    return served(Service("policyd", WAYS, GOOD, (1, STATS, b""), check, lambda name: FACETS.get(name, "")))

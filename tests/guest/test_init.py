@@ -220,7 +220,8 @@ def on_check(action, target):
         return
 server.serve({
     contract.OP_POLICYD_CHECK: (on_check, "<H*", 0),
-    contract.OP_POLICYD_STATS: (lambda: bytes(32), "", contract.FACET_POLICYD_STATS),
+    contract.OP_POLICYD_HOLD: (lambda: bytes(32), "", contract.FACET_POLICYD_HOLD),
+    contract.OP_POLICYD_GO_ON: (lambda: None, "", contract.FACET_POLICYD_HOLD),
 }, contract.MARK_POLICYD_READY)
 """
 LAST = "import proof, contract\nproof.close_phase(contract.PHASE_MMIO)\n"

@@ -98,8 +98,8 @@ LIES = {
     ),
     "init tells the peer about processes": Lie(
         "init",
-        "    gate.require(contract.ACTION_SYSTEM_STATS)\n",
-        "    if kernel.sender() != len(caps.PROCESSES):\n        gate.require(contract.ACTION_SYSTEM_STATS)\n",
+        "    gate.require(contract.ACTION_SYSTEM_STATS)\n    return figures.process(",
+        "    if kernel.sender() != len(caps.PROCESSES):\n        gate.require(contract.ACTION_SYSTEM_STATS)\n    return figures.process(",
         "policy_init",
         "init did it for the peer",
     ),
@@ -144,11 +144,7 @@ LIES = {
         "records of what was malformed",
     ),
     "policyd does not count what it denies": Lie(
-        "policyd",
-        "    _tally.count(allowed, not recorded)\n",
-        "    if allowed:\n        _tally.count(allowed, not recorded)\n",
-        "rng_denied",
-        "decisions 0+0",
+        "policyd", "    _tally.count(", "    if allowed:\n        _tally.count(", "rng_denied", "decisions 0+0"
     ),
     "policyd names nobody who asked": written(
         'struct.pack_into("<QHH", _record.bytes, contract.AUDIT_AT_VIA, 0, _record.subject_index, contract.AUDIT_NOBODY)',

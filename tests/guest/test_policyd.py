@@ -135,6 +135,12 @@ class World:
         assert answer.status == self.contract.STATUS_OK
         return struct.unpack("<QQQQ", answer.payload)
 
+    def stats_of(self, subjects: int) -> tuple[int, ...]:
+        handle = self.selftest.given("policyd", self.contract.FACET_POLICYD_STATS)
+        answer = self.selftest.ask(handle, self.contract.OP_POLICYD_STATS_OF, struct.pack("<Q", subjects))
+        assert answer.status == self.contract.STATUS_OK
+        return struct.unpack("<QQQQ", answer.payload)
+
     def lines(self) -> list[str]:
         return [line for line in self.machine.said("policyd") if line.startswith(("allow", "deny"))]
 
@@ -382,6 +388,49 @@ def test_audit_all_decisions_in_counts_lines_and_records(world: World, contract:
     assert lines.count(line("allow", "selftest-client", "rng.entropy")) == 20
     assert lines.count(line("deny", "selftest-peer", "device.keygen")) == 20
     assert lines.count(line("deny", "selftest-peer", "unknown")) == 20
+
+
+def test_decisions_are_counted_by_whom_they_are_about(world: World, contract: SimpleNamespace) -> None:
+    """By the subject, whoever asks for it; apps by their dense index, too."""
+    for _ in range(3):
+        world.check(world.selftest, contract.ACTION_RNG_ENTROPY)
+        world.check(world.peer, contract.ACTION_DEVICE_KEYGEN)
+    world.relayed("rngd", world.peer, contract.ACTION_RNG_ENTROPY)
+    app = Asker.app(world.machine, "some.app")
+    world.check(app, contract.ACTION_RNG_ENTROPY)
+    own, peer, of_app = (1 << world.index(name) for name in ("selftest", "selftest-peer", "app:some.app"))
+    assert world.stats_of(own) == (3, 3, 0, 0)
+    assert world.stats_of(peer) == (4, 0, 4, 0)
+    assert world.stats_of(of_app) == (1, 0, 1, 0)
+    assert world.stats_of(own | peer | 1 << 63) == (7, 3, 4, 0)
+    assert world.stats_of((1 << 64) - 1) == world.stats() == (8, 3, 5, 0)
+
+
+def test_lines_of_later_decisions_wait_until_the_number_of_those_before_is_told(
+    world: World, contract: SimpleNamespace
+) -> None:
+    """Idle or asked for its counts, policyd prints none; a hold that is asked for again tells of all that were held."""
+    hold = world.selftest.given("policyd", contract.FACET_POLICYD_HOLD)
+    world.check(world.selftest, contract.ACTION_RNG_ENTROPY)
+    for before in (1, 3):
+        answer = world.selftest.ask(hold, contract.OP_POLICYD_HOLD)
+        assert struct.unpack("<QQQQ", answer.payload)[0] == before == len(world.lines())
+        for _ in range(2):
+            world.check(world.peer, contract.ACTION_DEVICE_KEYGEN)
+            world.machine.run()
+            world.stats()
+            assert len(world.lines()) == before
+    assert world.selftest.ask(hold, contract.OP_POLICYD_GO_ON).status == contract.STATUS_OK
+    world.machine.run()
+    assert len(world.lines()) == 5
+
+
+def test_nobody_but_init_can_hold_lines_back(world: World, contract: SimpleNamespace) -> None:
+    for facet in (0, contract.FACET_POLICYD_STATS):
+        handle = world.selftest.given("policyd", facet)
+        for op in (contract.OP_POLICYD_HOLD, contract.OP_POLICYD_GO_ON):
+            assert world.selftest.ask(handle, op).status == contract.STATUS_DENIED
+    assert not [edge for edge in world.machine.system_row.routes if edge.facet == "hold"]
 
 
 def test_line_waits_until_nobody_asks(world: World, contract: SimpleNamespace) -> None:

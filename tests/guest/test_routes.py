@@ -25,7 +25,8 @@ def on_route(name):
     {answer}
 server.serve({{
     contract.OP_POLICYD_ROUTE: (on_route, "*", 0),
-    contract.OP_POLICYD_STATS: (lambda: struct.pack("<QQQQ", 0, 0, 0, 0), "", contract.FACET_POLICYD_STATS),
+    contract.OP_POLICYD_HOLD: (lambda: struct.pack("<QQQQ", 0, 0, 0, 0), "", contract.FACET_POLICYD_HOLD),
+    contract.OP_POLICYD_GO_ON: (lambda: None, "", contract.FACET_POLICYD_HOLD),
 }}, contract.MARK_POLICYD_READY)
 """
 NO_YES = {

@@ -252,3 +252,123 @@ CASE(ten_thousand_short_lines_are_accounted_for) {
     CHECK_EQ(accepted + refused, 10000);
     CHECK_EQ(console_lost_lines(), refused);
 }
+
+/* --- lines that a server writes for somebody --- */
+
+static const char line[] = "a line that is written because CLIENT has asked for something";
+
+static uint64_t owed; /* the reply that SERVER holds: its registers change with each line */
+
+static void take_call(void) {
+    CHECK_EQ(receive(proc(SERVER), 0), E_OK);
+    owed = got_reply(proc(SERVER));
+}
+
+/* Served: CLIENT's call lies with SERVER, which has a quota of LIMIT_CONSOLE_RESERVED. */
+static void start_serving(void) {
+    start();
+    host_uart_reads = false;
+    CHECK_EQ(call(proc(CLIENT), H_SERVER), BLOCKED);
+    take_call();
+}
+
+/* Not by console_drain, which is the end of the system: as it goes on. */
+static void printed_later(void) {
+    host_uart_reads = true;
+    while (console_waiting_bytes()) console_interrupt();
+    check_invariants();
+}
+
+static void serve_until_stalled(void) {
+    while (proc(CLIENT)->console_of == NOBODY) CHECK_EQ(say(SERVER, line, sizeof line), E_OK);
+    CHECK_EQ(proc(CLIENT)->console_of, SERVER);
+    CHECK_EQ(reply(proc(SERVER), owed), E_OK);
+}
+
+CASE(whose_lines_the_host_has_not_read_waits_and_nobody_else) {
+    start_serving();
+    serve_until_stalled();
+    CHECK(proc(SERVER)->console_used <= LIMIT_CONSOLE_RESERVED / 2 + sizeof line + 8); /* as much again is free */
+    CHECK(proc(CLIENT)->state == STATE_READY && !proc(CLIENT)->queued);
+    CHECK(proc(SERVER)->console_of == NOBODY && proc(TWIN)->queued);
+    CHECK_EQ(say(SERVER, line, sizeof line), E_OK);
+    host_uart_reads = true;
+    for (uint32_t last = proc(SERVER)->console_used; proc(CLIENT)->console_of != NOBODY; last = proc(SERVER)->console_used) {
+        CHECK(last > LIMIT_CONSOLE_RESERVED / 4);
+        console_interrupt();
+        check_invariants();
+    }
+    CHECK(proc(SERVER)->console_used <= LIMIT_CONSOLE_RESERVED / 4 && proc(CLIENT)->queued);
+    CHECK_EQ(console_lost_lines(), 0);
+}
+
+CASE(who_was_stalled_in_a_call_is_answered_and_goes_on_when_the_host_reads) {
+    start_serving();
+    while (proc(CLIENT)->console_of == NOBODY) CHECK_EQ(say(SERVER, line, sizeof line), E_OK);
+    printed_later();
+    CHECK_EQ(proc(CLIENT)->state, STATE_CALLING);
+    CHECK_EQ(reply(proc(SERVER), owed), E_OK);
+    CHECK(proc(CLIENT)->queued);
+}
+
+CASE(a_host_that_reads_no_more_keeps_nobody_from_running_for_long) {
+    start_serving();
+    serve_until_stalled();
+    uint64_t until = host_time + LIMIT_CONSOLE_STALL;
+    while (host_time < until) {
+        CHECK_EQ(proc(CLIENT)->console_of, SERVER);
+        tick(LIMIT_SHARE_PERIOD_TICKS / 2);
+    }
+    tick(LIMIT_SHARE_PERIOD_TICKS);
+    CHECK(proc(CLIENT)->console_of == NOBODY && (proc(CLIENT)->queued || proc(CLIENT) == current));
+}
+
+CASE(who_serves_others_never_waits_for_the_host) {
+    start();
+    host_uart_reads = false;
+    CHECK_EQ(call(proc(MIDDLE), H_SERVER), BLOCKED);
+    CHECK_EQ(receive(proc(SERVER), 0), E_OK);
+    while (say(SERVER, line, sizeof line) == E_OK) CHECK_EQ(proc(MIDDLE)->console_of, NOBODY);
+    CHECK(console_lost_lines() > 0);
+}
+
+CASE(what_one_writes_for_oneself_stalls_nobody) {
+    start();
+    host_uart_reads = false;
+    while (say(CLIENT, line, sizeof line) == E_OK) CHECK_EQ(proc(CLIENT)->console_of, NOBODY);
+    while (say(SERVER, line, sizeof line) == E_OK) {}
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++) CHECK_EQ(proc(i)->console_of, NOBODY);
+}
+
+CASE(one_asked_on_the_way_stalls_whoever_asked_first) {
+    start();
+    host_uart_reads = false;
+    CHECK_EQ(call(proc(CLIENT), H_MIDDLE), BLOCKED);
+    CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
+    CHECK_EQ(receive(proc(SERVER), 0), BLOCKED);
+    CHECK_EQ(call(proc(MIDDLE), H_SERVER), BLOCKED);
+    while (proc(CLIENT)->console_of == NOBODY) CHECK_EQ(say(SERVER, line, sizeof line), E_OK);
+    CHECK_EQ(proc(MIDDLE)->console_of, NOBODY);
+}
+
+CASE(a_stalled_process_can_be_ended_and_starts_anew) {
+    start_serving();
+    serve_until_stalled();
+    restart(CLIENT);
+    CHECK(proc(CLIENT)->console_of == NOBODY && proc(CLIENT)->queued);
+}
+
+CASE(a_throttled_process_that_stalls_waits_for_both) {
+    start();
+    host_uart_reads = false;
+    CHECK_EQ(call(proc(LOW), H_SERVER), BLOCKED);
+    take_call();
+    while (proc(LOW)->console_of == NOBODY) CHECK_EQ(say(SERVER, line, sizeof line), E_OK);
+    tick(LIMIT_SHARE_PERIOD_TICKS * TEST_SHARE / 1000); /* SERVER's work, which LOW pays for */
+    CHECK_EQ(reply(proc(SERVER), owed), E_OK);
+    CHECK(proc(LOW)->throttled && !proc(LOW)->queued);
+    printed_later();
+    CHECK(proc(LOW)->throttled && !proc(LOW)->queued);
+    tick(LIMIT_SHARE_PERIOD_TICKS);
+    CHECK(proc(LOW)->queued || proc(LOW) == current);
+}

@@ -85,7 +85,8 @@ static void check_calling(const struct process *p) {
 static void check_state(const struct process *p) {
     bool blocked = p->state == STATE_RECEIVING || p->state == STATE_CALLING || p->state == STATE_WAITING;
     CHECK(!blocked || p != current);
-    CHECK_EQ(p->queued, p->state == STATE_READY && p != current && !p->throttled);
+    CHECK_EQ(p->queued, p->state == STATE_READY && p != current && !p->throttled && p->console_of == NOBODY);
+    CHECK(p->console_of == NOBODY || (!p->serves && p != current && processes[p->console_of].serves));
     CHECK(blocked || p->deadline == 0);
     if (p->state == STATE_CALLING) check_calling(p);
     else CHECK(p->queued_on == 0 && p->server == NOBODY);

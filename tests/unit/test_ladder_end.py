@@ -90,6 +90,18 @@ def test_flood() -> None:
     assert failure(edited(lambda lines: lines.__setitem__(slice(2, 2), ["rngd: again"] * MAX_LINES))).code == "flood"
 
 
+def test_decisions_are_no_flood() -> None:
+    decision, closing = "policyd: deny (subject=shell action=route)", f"decisions={MAX_LINES + 1}"
+
+    def heckled(lines: list[str]) -> None:
+        at = next(number for number, line in enumerate(lines) if line.startswith("init: phase "))
+        assert lines[at].endswith("decisions=0")
+        lines[at] = lines[at].replace("decisions=0", closing)
+        lines[at:at] = [decision] * (MAX_LINES + 1)
+
+    assert judge(edited(heckled)).failure is None
+
+
 # ---- the end ---------------------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ class System:
         count = contract.LINE_UNKNOWN if decisions is None else str(decisions - self.decided)
         self.decided = decisions or self.decided
         kernel.console(contract.LINE_PHASE + _PHASES[self.phase] + contract.LINE_DECISIONS + count)
+        trail.told()
         last = self.phase == min(kernel.system(caps.SYSTEM, contract.SYSTEM_PHASE), len(_PHASES) - 1)
         self.phase += 1
         if last and not kernel.system(caps.SYSTEM, contract.SYSTEM_FLAGS) & contract.FLAG_KEEP:
@@ -114,11 +115,11 @@ def _shut_down(code):
 def on_phase_done(phase):
     gate.require(contract.ACTION_RUN_PHASE)
     status = supervision.closing(phase, _system.phase, len(_PHASES))
-    decisions = trail.decisions()
-    if status == contract.STATUS_OK and decisions is None:
-        status = contract.STATUS_UNAVAILABLE
     if status != contract.STATUS_OK:
         raise Refuse(status)
+    decisions = trail.decisions()
+    if decisions is None:
+        raise Refuse(contract.STATUS_UNAVAILABLE)
     _system.close_phase(decisions)
 
 

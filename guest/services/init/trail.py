@@ -27,10 +27,20 @@ def _tell(op, payload):
         return
 
 
-# Decisions since reset, their lines printed; None if policyd does not say.
+# Decisions since reset, their lines printed and no other until told(); None if policyd does not say.
 def decisions():
     until = client.deadline(contract.EDGE_DEADLINE_POLICYD_ALL)
     try:
-        return client.ask(caps.POLICYD_STATS, contract.OP_POLICYD_STATS, b"", contract.REPLY_POLICYD_STATS, until)[0]
+        return client.ask(caps.POLICYD_HOLD, contract.OP_POLICYD_HOLD, b"", contract.REPLY_POLICYD_HOLD, until)[0]
     except Refuse:
         return None
+
+
+# Their number is on the console: what others were answered meanwhile may follow.
+def told():
+    try:
+        client.call(
+            caps.POLICYD_HOLD, contract.OP_POLICYD_GO_ON, b"", client.deadline(contract.EDGE_DEADLINE_POLICYD_ALL)
+        )
+    except Refuse:
+        return

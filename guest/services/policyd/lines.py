@@ -15,6 +15,7 @@ class Lines:
         self.allows = self._openings(contract.LINE_ALLOW, names)
         self.held = [0] * contract.LIMIT_DECISION_LINES
         self.count = 0
+        self.holding = False  # whoever told the number of lines so far has not printed it yet
 
     # What lines begin with, by the subject; the last is that of any app. Bytes: the interpreter looks each new text up among its names.
     def _openings(self, verdict, names):
@@ -30,7 +31,8 @@ class Lines:
         self.count += 1
 
     def flush(self):
-        self._print(self.count)
+        if not self.holding:
+            self._print(self.count)
 
     # Print the oldest.
     def _print(self, lines):

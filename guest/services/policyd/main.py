@@ -60,7 +60,7 @@ def _keep(action, allowed):
     recorded = _to_logd()
     if not recorded and not _lines.fallback(_record.bytes):
         return False
-    _tally.count(allowed, not recorded)
+    _tally.count(allowed, not recorded, _record.subject_index & ~contract.AUDIT_APP)
     _lines.decision(allowed, _record.subject_index, action)
     return True
 
@@ -92,6 +92,23 @@ def on_stats():
     return struct.pack(contract.REPLY_POLICYD_STATS, *_tally.numbers())
 
 
+def on_stats_of(subjects):
+    _lines.flush()
+    return struct.pack(contract.REPLY_POLICYD_STATS_OF, *_tally.of(subjects))
+
+
+# What is decided from here on is not among these numbers, so its lines must not stand before the line that tells them.
+def on_hold():
+    _lines.holding = False
+    numbers = on_stats()
+    _lines.holding = True
+    return numbers
+
+
+def on_go_on():
+    _lines.holding = False
+
+
 # A question that is none counts as a refusal, and is written down like one; the server answers it.
 def on_malformed():
     _record.question(contract.AUDIT_VERDICT_MALFORMED, frame.op(), 0, 0, 0, b"")
@@ -109,6 +126,9 @@ HANDLERS = {
     contract.OP_POLICYD_ROUTE: (on_route, contract.REQUEST_POLICYD_ROUTE, contract.BADGE_FACET_ANY),
     contract.OP_POLICYD_EXEC: (on_exec, contract.REQUEST_POLICYD_EXEC, contract.BADGE_FACET_ANY),
     contract.OP_POLICYD_STATS: (on_stats, contract.REQUEST_POLICYD_STATS, contract.FACET_POLICYD_STATS),
+    contract.OP_POLICYD_STATS_OF: (on_stats_of, contract.REQUEST_POLICYD_STATS_OF, contract.FACET_POLICYD_STATS),
+    contract.OP_POLICYD_HOLD: (on_hold, contract.REQUEST_POLICYD_HOLD, contract.FACET_POLICYD_HOLD),
+    contract.OP_POLICYD_GO_ON: (on_go_on, contract.REQUEST_POLICYD_GO_ON, contract.FACET_POLICYD_HOLD),
 }
 
 

@@ -14,7 +14,8 @@ from nexus.errors import DeadlineError, MachineError, VerdictError
 from nexus.verdict import grammar
 from nexus.verdict.grammar import Line, Malformed, Seen
 
-# Ten times what the largest test system prints; a guest that says more is not worth more memory of the host.
+# Ten times what the largest test system prints; a guest that says more is not worth more memory of the host. Decisions do not count: any
+# process can bring about as many as it likes, and they are none of the verdict's business as long as each is told.
 MAX_LINES = 20_000
 MAX_REMARKS = 4
 # A panic tears the line that was being printed; so what a torn line can look like waits for the line after it.
@@ -126,6 +127,7 @@ class Ladder:
     _lines: int = 0
     _row: int = 0
     _decisions: int = 0
+    _decided: int = 0  # over all phases
     _end_code: int | None = None
     _previous: Line | None = None
     _last: str = ""
@@ -249,7 +251,7 @@ class Ladder:
             return self._fail("panic", "the kernel panicked")
         if self._end_code is not None:
             return self._fail("late", "a line after the end line")
-        if self._lines >= MAX_LINES:
+        if self._lines - self._decided >= MAX_LINES:
             return self._fail("flood", f"more than {MAX_LINES} lines")
         if self._pending:
             return self._pending
@@ -367,6 +369,7 @@ class Ladder:
         """Decision lines may come any number of times; those of policyd are counted."""
         if line.label == grammar.POLICY and grammar.DECISION.fullmatch(line.text):
             self._decisions += 1
+            self._decided += 1
             return True
         return line.label == grammar.KEYSTORE and grammar.SIGN_DENIED.fullmatch(line.text) is not None
 
