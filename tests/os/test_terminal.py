@@ -129,6 +129,22 @@ def test_every_byte_both_ways_and_ctrl_c_at_any_time(raw: tuple[Machine, Raw]) -
     assert "interrupted" not in machine.log
 
 
+def test_terminal_comes_back_with_a_shell_that_ended_and_with_a_machine_that_was_reset(boot: Boot) -> None:
+    """What is typed in between is not lost: the device takes nothing before there is somebody to read it."""
+    machine = boot("default")
+    assert machine.session.terminal is not None
+    with machine.session.terminal.client(history=True) as stream:
+        shell = Raw(stream)
+        shell.begin("import kernel; kernel.exit(1)")
+        machine.expect("fault label=shell cause=exit value=0000000000000001")
+        shell.stream.sendall(b"\x01")
+        shell.until(READY)
+        machine.reset()
+        shell.stream.sendall(b"\x01")
+        shell.until(READY)
+    assert "broken" not in machine.log
+
+
 def test_system_without_a_usable_terminal_goes_on_without_its_shell(boot: Boot) -> None:
     """Two of a kind are none; the shell says once and for all that it can't be."""
     machine = boot("default", qemu_args=["-device", "virtio-serial-device"])
