@@ -125,7 +125,9 @@ def test_size_that_is_never_the_same_is_no_size(world: Callable[..., DropWorld])
 
 
 def test_size_is_never_made_of_two_halves(world: Callable[..., DropWorld]) -> None:
-    """It changes between the halves: the lower one of the old size and the upper one of the new would be a disk of two sectors."""
+    """It changes between the halves: the lower one of the old size and the upper one of the new would be a disk of two sectors, of which
+    not even the first is read.
+    """
     one, data = world(), drop_of(8, file_of(100_000))
     old, new = 1 << 32 | 2, len(data) // SECTOR
 
@@ -135,8 +137,10 @@ def test_size_is_never_made_of_two_halves(world: Callable[..., DropWorld]) -> No
             one.disk.generation += 1
 
     one.disk.claimed, one.disk.on_config = old, change
+    before = len(one.disk.requests)
     assert one.put(data) == [installed(8)]
     assert one.disk.claimed == new
+    assert [request.sector for request in one.disk.requests[before:]].count(0) == 1
 
 
 @pytest.mark.parametrize("claimed", [len(DROP) // SECTOR + 1000, 1 << 32, (1 << 64) - 1], ids=hex)
