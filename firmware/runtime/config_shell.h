@@ -26,11 +26,14 @@
 
 /*
  * Between two bytecodes: notification bits that wait for the process, by the word that the kernel keeps in the IPC page (user.ld), may
- * mean that Ctrl-C was typed. The only way to interrupt a loop: no process is ever interrupted by another one.
+ * mean that Ctrl-C was typed. The only way to interrupt a loop: no process is ever interrupted by another one. The bare build does
+ * without, so that what isolation costs has this in it.
  */
+#if !NEXUS_BARE
 extern const volatile uint64_t ipc_pending;
 void terminal_poll(void);
 #define MICROPY_VM_HOOK_LOOP            if (__builtin_expect(ipc_pending != 0, 0)) terminal_poll();
+#endif
 
 /* While C waits, as select.poll does: shortly, so that objects that are ready without an interrupt are seen. */
 void shell_wait(void);

@@ -50,7 +50,10 @@ def test_every_case_holds_in_the_machine(boot: Boot) -> None:
     held = [line.rpartition(" ")[2] for line in machine.log.splitlines() if line.startswith("runtime: held ")]
     assert sorted(held) == sorted(cases())
     assert len(cases()) > 25
-    assert "prompt: answered 42" in machine.log.splitlines()
+    prompt = [line for line in machine.log.splitlines() if line.startswith("prompt: ")]
+    assert prompt[0] == "prompt: answered 42"
+    # nothing was left in sys.path, and it had rested
+    assert prompt[-2:] == ["prompt: ValueError: shown", "prompt: anew 2 1"]
     assert end is not None
     assert end.code == CONTRACT.constants["EXIT_INIT_DIED"]
 

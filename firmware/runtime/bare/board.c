@@ -1,6 +1,6 @@
 /*
  * The shell's interpreter without a system under it: UART0 and the machine timer of QEMU -M virt, in machine mode. What the isolated
- * shell is measured against; linked from the shell's own objects, with this in place of terminal.c, clock.c and the kernel.
+ * shell is measured against: the same files and flags, with this in place of terminal.c, clock.c and the kernel.
  * Never part of an image. Like upstream's port it polls, and so can't be interrupted.
  */
 #include "clock.h"
@@ -15,8 +15,6 @@ enum { DATA = 0, LINE_STATUS = 5, RECEIVED = 1, SENDABLE = 0x20 };
 enum { HEAP_BYTES = 204800, STACK_BYTES = 65536, ROMFS_MAGIC = 0x31cdd2 };
 
 extern const uint8_t board_romfs[]; /* where the host may have loaded one */
-extern const volatile uint64_t ipc_pending;
-const volatile uint64_t ipc_pending = 0;
 
 /* Module `terminal` is linked in by its name. */
 extern const mp_obj_module_t terminal_module;

@@ -198,10 +198,10 @@ def test_each_way_to_leave_has_its_status():
         assert told[1:3] == (contract.FAULT_EXIT, status)
 
 
-# The other build of the interpreter compiles what is typed.
+# The other build of the interpreter compiles what is typed, and starts its prompt anew.
 def test_shell_runtime_has_a_prompt():
     kernel.supervise(caps.SUPERVISE_PROMPT, contract.SUP_RESUME)
-    kernel.wait(caps.NOTIFICATION, kernel.time() + contract.LIMIT_TICK_HZ)
+    kernel.wait(caps.NOTIFICATION, kernel.time() + 5 * contract.LIMIT_TICK_HZ)
     assert kernel.supervise(caps.SUPERVISE_PROMPT, contract.SUP_STATUS)[1:3] == (contract.FAULT_EXIT, 0)
 
 
