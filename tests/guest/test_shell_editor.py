@@ -221,6 +221,7 @@ def test_kept_line_that_nobody_can_have_typed_is_none(line: str) -> None:
 
 
 @given(st.binary(min_size=16, max_size=200))
+@settings(max_examples=60, deadline=None)
 def test_whatever_is_kept_can_be_recalled_and_shown(kept: bytes) -> None:
     run = Typed(bytearray(kept))
     run.type((UP + b"x\x7f") * 5 + ENTER)
