@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-SECONDS = 60.0
+SECONDS = 30.0
 PAUSE = 0.02
 WRAPPER = 'stty -g > {folder}/before; {command}; echo "left with $?"; stty -g > {folder}/after; exec sleep 600'
 
@@ -23,14 +23,16 @@ WRAPPER = 'stty -g > {folder}/before; {command}; echo "left with $?"; stty -g > 
 class Screen:
     """Used as a context manager. `rows` are what is to be seen now."""
 
-    def __init__(self, command: Sequence[str], columns: int = 80, rows: int = 24, **environ: str) -> None:
+    def __init__(
+        self, command: Sequence[str], columns: int = 80, rows: int = 24, environ: Mapping[str, str] | None = None
+    ) -> None:
         tmux = shutil.which("tmux")
         assert tmux is not None, "tmux is not installed: apt-get install tmux (nexus doctor says so too)"
         self._tmux = tmux
         self._holder = tempfile.TemporaryDirectory(prefix="nexus-")
         self.folder = Path(self._holder.name)
         script = WRAPPER.format(folder=self.folder, command=shlex.join(command))
-        self._environ = {**os.environ, **environ}
+        self._environ = {**os.environ, **(environ or {})}
         self._ask("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh", "-c", script)
 
     def __enter__(self) -> Screen:

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from fakemachine import SECONDS, FakeMachine
 
+from nexus.errors import UsageError
+from nexus.machine.bridge import is_mine, listen
+
 VALUES = bytes(range(256))
 
 
@@ -245,10 +248,22 @@ def test_web_page_types_nothing(machine: FakeMachine, port: int) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:4000", "192.168.1.1:4000", "[::]:4000", "4000", "127.0.0.1:x"])
-def test_address_beyond_this_computer_is_refused(machine: FakeMachine, address: str) -> None:
-    code, _, err = say(machine, "--listen", address)
-    assert code == 2
-    assert "--listen" in err
+def test_address_beyond_this_computer_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="--listen"):
+        listen(address).close()
+
+
+def test_connection_of_another_user_is_not_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, connected(listener.getsockname()[1]):
+        taken, _ = listener.accept()
+        with taken:
+            assert is_mine(taken)
+            others = tmp_path / "tcp"
+            lines = Path("/proc/net/tcp").read_text().splitlines()
+            rows = [line.split() for line in lines[1:]]
+            changed = [" ".join([*row[:7], str(os.getuid() + 1), *row[8:]]) for row in rows]
+            others.write_text("\n".join([lines[0], *changed]))
+            assert not is_mine(taken, others)
 
 
 def test_port_in_use_is_told(machine: FakeMachine, port: int) -> None:

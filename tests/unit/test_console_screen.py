@@ -7,13 +7,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fakemachine import FakeMachine, words
 from tmuxscreen import Screen
 
-from nexus.machine.consolelayout import Layout, Place
+from nexus.machine.consolelayout import LOG_ROWS, Layout, Place
 
 PROMPT = b"\x1b[32mnexus>\x1b[0m "
 MENU = "Ctrl-] menu"
@@ -30,8 +31,14 @@ def machine(tmp_path: Path) -> Iterator[FakeMachine]:
         machine.close()
 
 
-def at(machine: FakeMachine, *arguments: str, rows: int = 24) -> Screen:
-    return Screen(words(machine.root, *arguments), rows=rows)
+@contextmanager
+def at(machine: FakeMachine, *arguments: str, rows: int = 24) -> Iterator[Screen]:
+    """A person who sees all that there is to be seen."""
+    with Screen(words(machine.root, *arguments), rows=rows) as screen:
+        screen.shows("nexus>")
+        if rows >= LOG_ROWS:
+            screen.shows("subject=shell")
+        yield screen
 
 
 def process_of(machine: FakeMachine) -> int:
@@ -42,7 +49,6 @@ def process_of(machine: FakeMachine) -> int:
 
 def test_terminal_log_and_status_have_their_places_and_change_them(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         assert screen.row("line 39") + 1 == screen.row("nexus>") < screen.row(MENU) < screen.row("rngd: served")
         screen.press("C-]", "l")
         screen.until(lambda: 0 <= screen.row("rngd: served") < screen.row(MENU) < screen.row("nexus>"), "the log above")
@@ -59,7 +65,6 @@ def test_terminal_log_and_status_have_their_places_and_change_them(machine: Fake
 
 def test_guest_stays_within_its_region(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         status = screen.row(MENU)
         machine.guest.sendall(b"\x1b[2J\x1b[H\x1b[999Btop of nothing\x1b[999;1Hbottom\x1b[99B\x1b[3Cbeside")
         screen.shows("beside")
@@ -87,7 +92,6 @@ def test_every_key_but_one_is_the_guests(machine: FakeMachine) -> None:
 
 def test_log_by_service_with_times_and_help(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         screen.press("C-]", "f")
         screen.shows("show the log of")
         screen.type("rn")
@@ -115,7 +119,6 @@ def resize(screen: Screen, columns: int, rows: int) -> None:
 
 def test_new_size_is_taken_at_once(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         for columns, rows in ((100, 40), (60, 12), (80, 24)):
             resize(screen, columns, rows)
             screen.shows("rngd: served")
@@ -125,7 +128,6 @@ def test_new_size_is_taken_at_once(machine: FakeMachine) -> None:
 
 def test_one_that_comes_back_sees_what_was_before(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("nexus>")
         screen.press("C-]", "q")
         assert screen.left() == 0
     machine.guest.sendall(b"meanwhile\r\n" + PROMPT)
@@ -136,7 +138,6 @@ def test_one_that_comes_back_sees_what_was_before(machine: FakeMachine) -> None:
 
 def test_terminal_is_clean_when_the_machine_is_killed(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         machine.guest.sendall(b"\x1b[31mlast words")
         machine.die()
         assert screen.left() == 6
@@ -147,14 +148,12 @@ def test_terminal_is_clean_when_the_machine_is_killed(machine: FakeMachine) -> N
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_terminal_is_clean_when_it_is_told_to_end(machine: FakeMachine, number: signal.Signals, code: int) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         os.kill(process_of(machine), number)
         assert screen.left() == code
 
 
 def test_terminal_is_taken_again_after_a_stop(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        screen.shows("subject=shell")
         process = process_of(machine)
         os.kill(process, signal.SIGSTOP)
         machine.guest.sendall(b"while it was stopped")
@@ -168,7 +167,6 @@ def test_terminal_is_taken_again_after_a_stop(machine: FakeMachine) -> None:
 
 def test_small_screen_is_the_terminal_alone(machine: FakeMachine) -> None:
     with at(machine, rows=10) as screen:
-        screen.shows(MENU)
         assert screen.row("nexus>") == 8
         assert screen.row("rngd: served") < 0
         screen.press("C-]", "l")

@@ -319,8 +319,10 @@ def test_terminal_ends_with_its_machine_and_says_all(fake: Start) -> None:
     with fake("terminal", terminal=PORT) as session:
         assert session.terminal is not None
         with session.terminal.client(history=True) as client:
+            client.settimeout(5)
+            assert client.recv(1) == b"t"  # it has said its word, all at once
             os.kill(session.pid, signal.SIGKILL)
-            assert read_all(client) == b"terminal is up\n"
+            assert read_all(client) == b"erminal is up\n"
 
 
 def test_emulator_that_opens_no_terminal_runs_into_the_deadline(fake: Start, monkeypatch: pytest.MonkeyPatch) -> None:

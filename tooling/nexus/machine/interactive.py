@@ -213,9 +213,7 @@ class Interactive:
         commands: dict[str, Callable[[], object]] = {
             "q": self._leave,
             "p": lambda: self._jobs.start(controls.pause_or_continue, self._now_runs, self._tell),
-            "r": lambda: self._jobs.start(
-                controls.reset, lambda _none: self._tell("the machine was reset"), self._tell
-            ),
+            "r": self._reset,
             "l": lambda: self._draw(view.move_log()),
             "f": self._keys.ask,
             "t": lambda: self._draw(view.toggle_times()),
@@ -226,6 +224,10 @@ class Interactive:
             ),
         }
         commands[letter]()
+
+    def _reset(self) -> None:
+        self._draw(self._view.guest(b"\x1b[0m\r\n"))  # what comes now belongs to no line of before
+        self._jobs.start(self._controls.reset, lambda _none: self._tell("the machine was reset"), self._tell)
 
     def _leave(self) -> None:
         self._left = True

@@ -247,32 +247,27 @@ def _serve_port(attached: Attached, listener: socket.socket, log: BinaryIO | Non
     from nexus.machine import bridge
 
     host, port = listener.getsockname()
-    _say_address(f"socket://{host}:{port}")
-    return _till_told(lambda: bridge.serve(attached.record, listener, deadline, log))
+    address = f"socket://{host}:{port}"
+    return _till_told(address, lambda: bridge.serve(attached.record, listener, deadline, log))
 
 
 def _serve_pty(attached: Attached, log: BinaryIO | None, deadline: float | None) -> Outcome:
     from nexus.machine import bridge
 
     with bridge.attach(attached.record, history=attached.own) as wire, bridge.open_pty(attached.run.pty) as (end, name):
-        _say_address(name)
-        return _till_told(lambda: bridge.run(bridge.Bridge(wire, end, end, None, log), deadline))
+        return _till_told(name, lambda: bridge.run(bridge.Bridge(wire, end, end, None, log), deadline))
 
 
-def _till_told(serve: Callable[[], Outcome]) -> Outcome:
-    """Ctrl-C and SIGTERM are how serving others is meant to end."""
+def _till_told(address: str, serve: Callable[[], Outcome]) -> Outcome:
+    """Say where, alone on the first line, since tools read it. Ctrl-C and SIGTERM are how serving others is meant to end."""
     from nexus.machine.terminal import Outcome
 
     try:
+        click.echo(address)
+        sys.stdout.flush()
         return serve()
     except KeyboardInterrupt:
         return Outcome.LEFT
-
-
-def _say_address(address: str) -> None:
-    """Alone on the first line: tools read it."""
-    click.echo(address)
-    sys.stdout.flush()
 
 
 def _converse(attached: Attached, dialogue: Dialogue, options: Options, log: BinaryIO | None, seconds: float) -> int:
