@@ -127,6 +127,7 @@ void sched_account(uint64_t now) {
 /* Straight to a server that was just given a call: it ranks above the caller, so above all that are ready. */
 void sched_switch_to(struct process *p) {
     p->state = STATE_READY;
+    p->throttled = false; /* its caller pays */
     current = p;
     map_switch(p->satp);
 }
@@ -177,7 +178,7 @@ static void new_period(uint64_t now) {
             go_on(p);
         } else if (p->throttled) {
             p->throttled = false;
-            if (p->state == STATE_READY && !stalled(p)) put_tail(p);
+            if (p->state == STATE_READY && p != current && !stalled(p)) put_tail(p);
         }
     }
 }
@@ -230,21 +231,40 @@ static void idle(void) {
     look_around(slept);
 }
 
+/* Of the recipe's processes the next that has used up its share, for time that nobody else wants. An app's share is a cap. */
+static struct process *spare(void) {
+    static uint32_t last_one;
+    for (uint32_t i = 1; i <= image.process_count; i++) {
+        struct process *p = &processes[(last_one + i) % image.process_count];
+        if (!p->throttled || p->state != STATE_READY || stalled(p)) continue;
+        last_one = p->index;
+        return p;
+    }
+    return 0;
+}
+
+/* It stays, unless somebody is ready above it, or at all if it has used up its share. */
+static bool stays(const struct process *p) { return p->throttled ? ready_ranks == 0 : (ready_ranks >> p->rank) <= 1; }
+
 /* Makes the highest-ranked ready process the current one. */
 void sched_run(void) {
     if (current) {
-        if ((ready_ranks >> current->rank) <= 1) return; /* nobody above it */
+        if (stays(current)) return;
         sched_account(arch_time());
-        put_head(current);
+        if (!current->throttled) put_head(current);
         current = 0;
     }
+    struct process *p = 0;
     while (ready_ranks == 0) {
         if (spawn_reap_step()) look_around(0); /* one step each: whoever is woken meanwhile does not wait for the rest */
+        else if ((p = spare()) != 0) break;
         else idle();
     }
-    struct process *p = ready_head[high_bit((uint32_t)ready_ranks)];
+    if (p == 0) {
+        p = ready_head[high_bit((uint32_t)ready_ranks)];
+        take(p);
+    }
     sched_account(arch_time());
-    take(p);
     current = p;
     map_switch(p->satp);
 }

@@ -87,16 +87,67 @@ CASE(cpu_time_is_charged_to_who_used_it) {
     CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 340);
 }
 
+/* Somebody with a share spins above somebody who wants all that is left. */
 CASE(a_share_is_what_one_gets_of_a_period) {
+    leave_ready(1 << LOW | 1 << CLIENT);
+    proc(LOW)->rank = proc(CLIENT)->rank + 1;
+    CHECK_EQ(sys(proc(LOW), SYS_TIME), E_OK);
+    uint64_t begun = host_time, used = proc(LOW)->cpu_ticks, others = proc(CLIENT)->cpu_ticks;
+    for (uint32_t i = 0; i < 1000; i++) next(SLICE);
+    uint64_t ticks = host_time - begun, got = proc(LOW)->cpu_ticks - used;
+    CHECK(got * 1000 <= ticks * TEST_SHARE * 105 / 100 && got * 1000 >= ticks * TEST_SHARE * 90 / 100);
+    CHECK(proc(CLIENT)->cpu_ticks - others >= ticks * 7 / 10);
+}
+
+CASE(what_nobody_else_wants_goes_to_one_over_its_share) {
     leave_ready(1 << LOW);
     uint64_t begun = host_time, used = proc(LOW)->cpu_ticks;
     for (uint32_t i = 0; i < 1000; i++) {
         CHECK(current == proc(LOW));
-        next(SLICE); /* when LOW has used its share up, the machine idles until the next period */
+        next(SLICE);
     }
-    uint64_t ticks = host_time - begun, got = proc(LOW)->cpu_ticks - used;
-    CHECK(got * 1000 <= ticks * TEST_SHARE * 105 / 100 && got * 1000 >= ticks * TEST_SHARE * 90 / 100);
-    CHECK(sched_idle_ticks() >= ticks * 7 / 10);
+    CHECK_EQ(proc(LOW)->cpu_ticks - used, host_time - begun);
+    CHECK_EQ(sched_idle_ticks(), 0);
+}
+
+CASE(whoever_is_ready_goes_before_one_over_its_share) {
+    leave_ready(1 << LOW);
+    proc(LOW)->rank = proc(SERVER)->rank + 1; /* even from below */
+    proc(LOW)->share_used = PERIOD;
+    CHECK(next(SLICE) == proc(LOW) && proc(LOW)->throttled);
+    ipc_signal(proc(CLIENT), 1);
+    sched_run();
+    check_invariants();
+    CHECK(current == proc(CLIENT) && proc(LOW)->throttled && !proc(LOW)->queued);
+    CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE), BLOCKED);
+    sched_run();
+    CHECK(current == proc(LOW));
+    ipc_signal(proc(TWIN), 1);
+    CHECK(next(PERIOD) == proc(LOW) && !proc(LOW)->throttled); /* a new period: its rank counts again */
+}
+
+CASE(those_over_their_share_take_turns_in_what_is_left) {
+    leave_ready(1 << LOW | 1 << CLIENT);
+    static struct image_process limited; /* CLIENT's row with a share */
+    limited = *proc(CLIENT)->row;
+    limited.share = TEST_SHARE;
+    proc(CLIENT)->row = &limited;
+    proc(CLIENT)->share_used = proc(LOW)->share_used = PERIOD;
+    uint64_t low = proc(LOW)->cpu_ticks, client = proc(CLIENT)->cpu_ticks;
+    for (uint32_t i = 0; i < 60; i++) next(SLICE);
+    CHECK(proc(LOW)->cpu_ticks - low >= 20 * SLICE && proc(CLIENT)->cpu_ticks - client >= 20 * SLICE);
+}
+
+CASE(one_over_its_share_that_blocks_waits_like_all) {
+    leave_ready(1 << LOW | 1 << ROOT);
+    CHECK_EQ(sys(proc(ROOT), SYS_WAIT, H_NOTE), BLOCKED);
+    sched_run();
+    proc(LOW)->share_used = PERIOD;
+    CHECK(next(SLICE) == proc(LOW) && proc(LOW)->throttled);
+    CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
+    ipc_signal(proc(ROOT), 1);
+    ipc_signal(proc(LOW), 1);
+    CHECK(next(PERIOD) == proc(ROOT) && proc(LOW)->queued);
 }
 
 CASE(waking_does_not_get_around_the_share) {

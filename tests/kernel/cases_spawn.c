@@ -141,6 +141,20 @@ CASE(an_app_reads_as_one_of_the_lowest_rank) {
     CHECK(status.rank == 0 && status.state == STATE_CALLING && status.slots == 4 && status.service_id == proc(APP)->service_id);
 }
 
+CASE(an_app_over_its_share_waits_though_nobody_else_wants_the_time) {
+    staged();
+    CHECK_EQ(steps(spawned("probe"), SUP_RESUME), E_OK);
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++)
+        while (outcome(proc(i)) != BLOCKED) sys(proc(i), SYS_WAIT, H_NOTE);
+    sched_run();
+    CHECK(current == proc(APP));
+    proc(APP)->share_used = LIMIT_SHARE_PERIOD_TICKS;
+    uint64_t idle = sched_idle_ticks();
+    tick(LIMIT_SLICE_TICKS);
+    sched_run();
+    CHECK(current == proc(APP) && sched_idle_ticks() > idle); /* in the next period */
+}
+
 CASE(an_unsealed_region_starts_nothing) {
     staged();
     regions[WORK_REGION].sealed = false;
