@@ -89,7 +89,7 @@ def test_publisher_whose_secret_everybody_knows_needs_the_gate(
     root: Path, contract: Contract, gates: tuple[str, ...]
 ) -> None:
     system = replace(load_system("default", root, contract), gates=gates)
-    with pytest.raises(RecipeError, match=r"default\.toml:\d+: trust: found 'dev', whose secret everybody knows"):
+    with pytest.raises(RecipeError, match=r"services\.toml:\d+: trust: found 'dev', whose secret everybody knows"):
         apps.apps_of(system, contract, root, quiet)
 
 
