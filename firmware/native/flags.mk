@@ -18,7 +18,7 @@ ARCH = -march=rv64imac -misa-spec=2.2 -mabi=lp64 -mcmodel=medany
 # Twice, because GCC 12 tells the assembler of the second form only.
 map = '-ffile-prefix-map=$(1)=$(2)' '-fdebug-prefix-map=$(1)=$(2)'
 MAPS += $(call map,$(ROOT),/nexus)
-export SOURCE_DATE_EPOCH = 0
+export SOURCE_DATE_EPOCH = 1744675200 # the day of MicroPython 1.25.0, which the banner of its prompt tells
 export LC_ALL = C
 
 BASE_CFLAGS = $(ARCH) --specs=picolibc.specs -std=gnu11 -O2 -g -DNDEBUG -ffunction-sections -fdata-sections \

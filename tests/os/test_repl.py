@@ -24,7 +24,7 @@ CONTRACT = load_contract(contract_dir(ROOT))
 SECONDS = 30
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 REBOOT = b"MPY: soft reboot\r\n"
-BANNER = b'MicroPython v1.25.0 on 1970-01-01; nexus with rv64imac\r\nType "help()" for more information.\r\n>>> '
+BANNER = b'MicroPython v1.25.0 on 2025-04-15; nexus with rv64imac\r\nType "help()" for more information.\r\n>>> '
 INTERRUPTED = b"KeyboardInterrupt: \r\n"
 
 
