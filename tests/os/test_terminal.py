@@ -82,9 +82,11 @@ for piece in range({pieces}):
 print(seen.digest().hex())
 """
 OUT = """
-import sys
+import nexus, sys
 piece = bytes(range(256)) * 37 + b"\\r\\n\\r"
 for number in range({pieces}):
+    if number % 100 == 0:
+        nexus.ps()
     sys.stdout.buffer.write(number.to_bytes(4, "big") + piece)
 """
 # Tells on the UART, by a question to init, that it was interrupted: the terminal is not read by then.
@@ -111,11 +113,14 @@ def test_every_byte_both_ways_and_ctrl_c_at_any_time(raw: tuple[Machine, Raw]) -
     for _ in range(pieces):
         machine.expect(ALLOWED)
 
-    piece = bytes(range(256)) * 37 + b"\r\n\r"
-    sent = b"".join(number.to_bytes(4, "big") + piece for number in range(200))
-    shell.begin(OUT.format(pieces=200))
+    pieces, piece = 1110, bytes(range(256)) * 37 + b"\r\n\r"
+    sent = b"".join(number.to_bytes(4, "big") + piece for number in range(pieces))
+    assert len(sent) > 10 * KIB * KIB
+    shell.begin(OUT.format(pieces=pieces))
     assert shell.take(len(sent)) == sent
     assert shell.until(END + b">") == END
+    for _ in range(0, pieces, 100):
+        machine.expect(ALLOWED)
 
     shell.begin("while True: pass\n")
     shell.stream.sendall(CTRL_C)
