@@ -7,6 +7,7 @@ unless a device's answer or idle time lies inside. Judges nothing itself: budget
 from __future__ import annotations
 
 import re
+import socket
 import statistics
 import time
 import tomllib
@@ -43,6 +44,7 @@ WAITS_ON_DEVICE = ("rngd.request.32", "boot.ready")
 QEMU_LEAST_RAM = (
     17 << 20
 )  # QEMU 7.2 puts the device tree at a multiple of 16 MiB below the end of RAM, over the image if it must
+PRINTING = b"for _ in range(131072): print('x' * 78)\n\x04"  # and the end of the script, as the raw prompt takes it
 BUDGETS = "recipes/budgets.toml"
 BENCH, MEASURED, FLOOD = "bench", "default", "test-flood"
 
@@ -71,6 +73,8 @@ def measure(root: Path, progress: Progress) -> dict[str, Figure]:
     progress("wall.flood")
     flooded = of_manifest(build_image(FLOOD, root, progress), root)
     figures["wall.flood"] = Figure(round(_milliseconds(root, flooded, contract, FLOODED), 1), "ms", exact=False)
+    progress("wall.terminal_out")
+    figures["wall.terminal_out"] = Figure(round(_printing(root, target, contract), 1), "ms", exact=False)
     figures["kernel.lines"] = Figure(kernel_lines(root), "lines", exact=True)
     figures["image.bytes"] = Figure(built.image.bytes, "bytes", exact=True)
     progress("ram.min")
@@ -182,6 +186,32 @@ def _milliseconds(root: Path, target: Target, contract: Contract, wanted: re.Pat
     with Session(root, target.system, launch_of(target, contract, rng=Rng())) as session:
         _line(session, wanted)
         return (time.monotonic() - begun) * 1000
+
+
+def _printing(root: Path, target: Target, contract: Contract) -> float:
+    """10 MiB that a script prints on the terminal, in lines of 80 bytes: until the last of them has been read."""
+    with Session(root, target.system, launch_of(target, contract, rng=Rng())) as session:
+        if session.terminal is None:
+            raise VerdictError(f"system {target.system} has no terminal to print on")
+        with session.terminal.client(history=True) as stream:
+            stream.settimeout(SECONDS)
+            _until(stream, b"nexus>\x1b[0m ")
+            stream.sendall(b"\x01")
+            _until(stream, b"\r\n>")
+            stream.sendall(PRINTING)
+            begun = time.monotonic()
+            _until(stream, b"\x04\x04>")
+            return (time.monotonic() - begun) * 1000
+
+
+def _until(stream: socket.socket, end: bytes) -> None:
+    """Read until this is the last that has come."""
+    last = b""
+    while not last.endswith(end):
+        data = stream.recv(1 << 16)
+        if not data:
+            raise VerdictError(f"the terminal ended before it said {end!r}")
+        last = (last + data)[-len(end) :]
 
 
 def _ready(contract: Contract) -> str:
