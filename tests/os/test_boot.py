@@ -142,7 +142,7 @@ def test_events_of_a_run_are_on_file(boot: Boot) -> None:
     machine = boot()
     assert_passed(machine.judge())
     rows: list[dict[str, Any]] = [json.loads(row) for row in machine.session.run.events.read_text().splitlines()]
-    assert [row["event"] for row in rows if row["event"] != "qmp"] == ["start", "cont", "exit"]
+    assert [row["event"] for row in rows if row["event"] != "qmp"] == ["start", "clock", "cont", "exit"]
 
 
 def test_text_that_never_comes_is_told_with_evidence(boot: Boot) -> None:

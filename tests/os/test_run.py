@@ -125,7 +125,7 @@ def test_second_run_builds_nothing_and_is_live_at_once(alone: Clone) -> None:
 
 
 def test_machine_that_ends_badly_by_itself(alone: Clone) -> None:
-    alone.edit("guest/services/init/main.py", "import struct\n", "import struct\nraise ValueError\n")
+    alone.edit("guest/services/init/main.py", "import caps\n", "import caps\nraise ValueError\n")
     exit_code, text = alone.nexus("run", "--until", LIVE)
     assert exit_code == 6
     assert "init died" in text
