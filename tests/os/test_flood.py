@@ -11,6 +11,8 @@ import re
 import struct
 import time
 
+import pytest
+
 from nexus.bench import FLOODED
 from nexus.contract.load import load_contract
 from nexus.layout import contract_dir, find_root
@@ -63,6 +65,7 @@ HONEST = (
 )
 
 
+@pytest.mark.thorough
 def test_flood_of_bundlemgrd_and_execd_is_on_record_and_hurts_nobody_else(boot: Boot) -> None:
     machine = boot("test-flood-apps")
     machine.expect("init: phase bring-up ")

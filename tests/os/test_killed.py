@@ -249,7 +249,7 @@ def test_fault_in_its_sleep_at_the_beginning_of_each_phase(boot: Boot, service: 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("later", [False, True], ids=["woken", "later"])
+@pytest.mark.parametrize("later", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["woken", "later"])
 def test_fault_in_the_midst_of_its_work_in_each_phase(boot: Boot, service: str, later: bool) -> None:
     """Behind the wait for what it is asked; and at a later return of the kernel, in the midst of an answer or a call of its own."""
     machine = boot(icount=EXACT)

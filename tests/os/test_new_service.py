@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from nexus.image.build import build_image
 from nexus.image.manifest import load_manifest
 from nexus.layout import find_root, manifest_path
 
 PARTS = ("firmware", "guest", "recipes", "tests/guest", "tests/vectors", "tooling")
+PRODUCTS = (
+    "build/gen",
+    "build/mpy",
+    "build/runtime",
+    "build/selftest",
+    "build/sources",
+)  # as tests/os/conftest.py says
 
 
 def nexus(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -24,10 +32,11 @@ def nexus(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of the sources with the new service in it."""
+    """A copy of the sources, and of what was built from them, with the new service in it."""
     root, folder = find_root(), tmp_path / "clone"
-    for part in PARTS:
-        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    build_image("selftest", root, lambda _text: None)
+    for part in (*PARTS, *PRODUCTS):
+        shutil.copytree(root / part, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "sources.lock", folder)
     assert nexus(folder, "new-service", "clockd").returncode == 0
     return folder

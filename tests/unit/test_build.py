@@ -203,18 +203,21 @@ def test_second_build_waits_for_the_first(interpreters: Path) -> None:
 
 
 @pytest.mark.slow
-def test_same_bytes_wherever_when_and_by_whom(copy: Callable[..., Path], interpreters: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["services", pytest.param("selftest", marks=pytest.mark.thorough)])
+def test_same_bytes_wherever_when_and_by_whom(
+    copy: Callable[..., Path], interpreters: Path, tmp_path: Path, system: str
+) -> None:
     """A clone from nothing, at a path of another length, with another umask, user name, time zone, locale and file dates,
     beside one that links what was compiled in this clone, at some time, by whoever ran this."""
-    build.build_image("selftest", interpreters, nothing)
+    build.build_image(system, interpreters, nothing)
     folder = copy(tmp_path / "quite" / "another and longer" / "place", built=False)
     for path in folder.rglob("*"):
         os.utime(path, (FAR_PAST, FAR_PAST))
     around = {"USER": "bob", "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(folder / "tooling")}
-    argv = [sys.executable, "-P", "-m", "nexus", "build-image", "--system", "selftest"]
+    argv = [sys.executable, "-P", "-m", "nexus", "build-image", "--system", system]
     command = ["sh", "-c", 'umask 077; exec "$@"', "sh", *argv]
     subprocess.run(command, cwd=folder, env=os.environ | around, check=True, capture_output=True)
-    for name in ("selftest/nexus.elf", "selftest/manifest.json", "runtime/service/service.elf", "gen/contract.h"):
+    for name in (f"{system}/nexus.elf", f"{system}/manifest.json", "runtime/service/service.elf", "gen/contract.h"):
         one, other = ((place / "build" / name).read_bytes() for place in (interpreters, folder))
         assert one == other, name
         assert str(folder).encode() not in one, name

@@ -53,6 +53,12 @@ def test_steps_can_be_named(names: Sequence[str], expected: tuple[str, ...] | No
     assert steps.choose("test", names) == expected
 
 
+def test_short_gate_leaves_out_what_another_test_proves_too() -> None:
+    (_, whole), (_, short) = (steps.test_os_commands([], environ) for environ in ({}, {steps.SHORT_VARIABLE: "1"}))
+    assert [word for word in short if word not in whole] == [steps.WITHOUT_THOROUGH[1]]
+    assert "test-all" not in steps.SHORT
+
+
 def modules(commands: list[list[str]]) -> list[list[str]]:
     return [command[3:] for command in commands]
 

@@ -4,6 +4,7 @@ information, page tables walked as the hart does. Called by the kernel proof; re
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ PAGE = 4096
 LABEL_BYTES = 24  # the most that a recipe gives
 LEVELS = 3
 INDEX_BITS = 9
+ENTRIES = f"<{1 << INDEX_BITS}Q"  # of one table
 PTE_V, PTE_R, PTE_W, PTE_X, PTE_U = 1, 2, 4, 8, 16
 
 
@@ -110,12 +112,10 @@ class KernelView:
         yield from self._leaves(root, LEVELS - 1, 0) if root else ()
 
     def _leaves(self, table: int, level: int, va: int) -> Iterator[tuple[int, int]]:
-        page = self.read(table, PAGE)
-        for slot in range(1 << INDEX_BITS):
-            entry = int.from_bytes(page[8 * slot : 8 * slot + 8], "little")
-            here = va | slot << 12 + INDEX_BITS * level
+        for slot, entry in enumerate(struct.unpack(ENTRIES, self.read(table, PAGE))):
             if not entry & PTE_V:
                 continue
+            here = va | slot << 12 + INDEX_BITS * level
             if level == 0 or entry & (PTE_R | PTE_W | PTE_X):
                 yield here, entry
             else:
