@@ -197,11 +197,12 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def test_machine_of_its_own_begins_and_ends_with_it(tmp_path: Path) -> None:
+def test_machine_of_its_own_begins_and_ends_with_it(session: Session, tmp_path: Path) -> None:
+    assert session.run.id in {record.id for record in live_machines(ROOT)}
     log = tmp_path / "log"
     child = pexpect.spawn(
         COMMAND[0],
-        [*COMMAND[1:], "--system", "selftest", "--log", str(log)],
+        [*COMMAND[1:], "--new", "--system", session.system, "--log", str(log)],
         env={**os.environ, **ENVIRON},
         timeout=SECONDS,
     )

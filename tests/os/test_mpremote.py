@@ -45,7 +45,7 @@ class Board:
 @pytest.fixture(scope="module")
 def board() -> Iterator[Board]:
     build_image(SYSTEM, ROOT, lambda _text: None)
-    argv = [sys.executable, "-P", "-m", "nexus", "console", "--system", SYSTEM, "--pty"]
+    argv = [sys.executable, "-P", "-m", "nexus", "console", "--new", "--system", SYSTEM, "--pty"]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as console:
         try:
             assert console.stdout is not None

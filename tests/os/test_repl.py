@@ -71,7 +71,7 @@ class Line:
 @pytest.fixture(scope="module")
 def console() -> Iterator[Line]:
     build_image("default", ROOT, lambda _text: None)
-    argv = [sys.executable, "-P", "-m", "nexus", "console", "--system", "default"]
+    argv = [sys.executable, "-P", "-m", "nexus", "console", "--new", "--system", "default"]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             line = Line(process)

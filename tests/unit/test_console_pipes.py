@@ -85,6 +85,13 @@ def test_ways_that_exclude_each_other_are_refused(machine: FakeMachine) -> None:
     assert "--pty and --listen" in err
 
 
+@pytest.mark.parametrize("live", [("--machine", "x"), ("--stop",), ("--uart",), ("--until", "x")])
+def test_new_machine_is_none_that_is_live(machine: FakeMachine, live: tuple[str, ...]) -> None:
+    code, _, err = say(machine, "--new", *live)
+    assert code == 2
+    assert "--new is for a machine that is not there yet" in err
+
+
 # ---- standard streams ------------------------------------------------------------------------------------------------
 
 

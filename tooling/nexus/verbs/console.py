@@ -59,6 +59,7 @@ class Options:
 
     system: str | None
     machine: str | None
+    new: bool
     pty: bool
     listen: str | None
     log: str | None
@@ -97,6 +98,7 @@ class Attached:
 @click.command(cls=InOrder)
 @click.option("--system", help="The machine of this system; started if none is live.  [default]")
 @click.option("--machine", metavar="ID", help="Which live machine; default the only one.")
+@click.option("--new", is_flag=True, help="Start a machine and end it when leaving, whichever are live.")
 @click.option(
     "--pty", is_flag=True, help="Print one line with the name of a pty for other tools, and serve it till the end."
 )
@@ -145,6 +147,8 @@ def _check(options: Options) -> None:
     chosen = [name for name, given in ways.items() if given]
     if len(chosen) > 1:
         raise errors.UsageError(f"{' and '.join(chosen)} are different things", "give one of them")
+    if options.new and (options.machine is not None or options.uart or options.until or options.stop):
+        raise errors.UsageError("--new is for a machine that is not there yet", "leave it out to have one that is live")
     parse_key(options.escape)
     if options.forbid and not options.expect:
         raise errors.UsageError("--forbid alone has no end", "say with --expect what is to come instead")
@@ -167,7 +171,7 @@ def _dialogue(order: Sequence[tuple[str, str]], forbidden: Sequence[str]) -> Dia
 @contextmanager
 def _machine(root: Path, options: Options) -> Iterator[Attached]:
     """The live one, or one that is started and ends with the block."""
-    live = registry.live_machines(root)
+    live = [] if options.new else registry.live_machines(root)
     if options.system is not None:
         live = [record for record in live if record.system == options.system]
     if options.machine is not None or (live and options.system is None):
