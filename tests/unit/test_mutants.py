@@ -199,6 +199,18 @@ def test_command_fails_for_a_survivor(tree: Path, monkeypatch: pytest.MonkeyPatc
     assert "SURVIVED" in told.output and "1 bugs, 1 not found" in told.output
 
 
+def test_each_of_our_own_patches_applies() -> None:
+    """Not only when somebody runs them: a change that moves a rule takes its mutant along."""
+    stale = []
+    for patch in sorted((find_root() / FOLDER).glob("*.patch")):
+        done = subprocess.run(
+            ["git", "apply", "--check", str(patch)], cwd=find_root(), capture_output=True, check=False
+        )
+        if done.returncode:
+            stale.append(patch.stem)
+    assert stale == []
+
+
 def test_our_own_list_is_whole() -> None:
     mutants = load_mutants(find_root() / FOLDER)
     assert sum(one.test.startswith("tests/unit/test_ladder") for one in mutants) >= 5

@@ -52,7 +52,7 @@ class View:
     def show(self, seconds: float | None) -> Outcome:
         """Run the view; the status line is gone afterwards."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        with _keys() as keyboard:
+        with key_presses() as keyboard:
             self._draw("")
             try:
                 return self._loop(keyboard, deadline)
@@ -101,8 +101,8 @@ class View:
 
 
 @contextmanager
-def _keys() -> Iterator[int | None]:
-    """Single key presses without echo while the view is open; Ctrl-C stays an interrupt."""
+def key_presses() -> Iterator[int | None]:
+    """Single key presses without echo while the block lasts, None where nobody types; Ctrl-C stays an interrupt."""
     if not sys.stdin.isatty():
         yield None
         return

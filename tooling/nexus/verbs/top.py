@@ -7,9 +7,7 @@ import os
 import select
 import signal
 import sys
-import termios
 import time
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count as numbers
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus import layout
+from nexus.machine.terminal import key_presses
 
 if TYPE_CHECKING:
     from nexus.machine.registry import Record
@@ -62,7 +61,7 @@ def top(machine: str | None, once: bool, count: int | None, interval: float, jso
     hz = contract.number("limit.tick_hz")
     record = pick_machine(root, machine)
     watch, before = Watch(root, record, contract), None
-    with _json_lines(record, json_to) if json_to else _tables(record) as show, _keys() as keyboard:
+    with _json_lines(record, json_to) if json_to else _tables(record) as show, key_presses() as keyboard:
         for number in numbers(1):
             look = watch.look()
             show(totals_of(before, look, hz), rows_of(before, look.sample, hz))
@@ -96,21 +95,6 @@ def _tables(record: Record) -> Iterator[Show]:
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         yield lambda totals, rows: live.update(table_of(title, totals, rows, console.width, "q leaves"), refresh=True)
-
-
-@contextmanager
-def _keys() -> Iterator[int | None]:
-    """Single key presses without echo; None where nobody types."""
-    if not sys.stdin.isatty():
-        yield None
-        return
-    keyboard = sys.stdin.fileno()
-    before = termios.tcgetattr(keyboard)
-    try:
-        tty.setcbreak(keyboard)
-        yield keyboard
-    finally:
-        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
 
 def _left(keyboard: int | None, seconds: float) -> bool:
