@@ -16,12 +16,14 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from nexus.bench import ICOUNT
 from nexus.contract.load import load_contract
 from nexus.image.build import build_image
 from nexus.image.inspect import forbidden_symbols, is_forbidden
 from nexus.image.modules import BUILTIN, SHELL_BUILTIN
 from nexus.image.runtime import KINDS
 from nexus.layout import contract_dir, find_root, manifest_path
+from nexus.machine.live import Machine
 from nexus.plugin import Boot
 
 ROOT = find_root()
@@ -31,6 +33,12 @@ CONTRACT = load_contract(contract_dir(ROOT))
 NOWHERE = {"mp_fun_table", "mp_native_relocate"}
 MODULE_TABLE = re.compile(r"(?:mp_module_|mod)?(\w+?)(?:_module)?_globals(?:_table)?")
 EXECUTE, WRITE, READ = 1, 2, 4
+
+
+@pytest.fixture
+def machine(boot: Boot) -> Machine:
+    """Its time is counted in instructions: a case says what happens within 10 ms, which a host may take from the machine at any moment."""
+    return boot("test-runtime", icount=ICOUNT)
 
 
 def cases() -> list[str]:
@@ -44,8 +52,7 @@ def line_of(text: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
-def test_every_case_holds_in_the_machine(boot: Boot) -> None:
-    machine = boot("test-runtime")
+def test_every_case_holds_in_the_machine(machine: Machine) -> None:
     end = machine.wait()
     held = [line.rpartition(" ")[2] for line in machine.log.splitlines() if line.startswith("runtime: held ")]
     assert sorted(held) == sorted(cases())
@@ -58,15 +65,13 @@ def test_every_case_holds_in_the_machine(boot: Boot) -> None:
     assert end.code == CONTRACT.constants["EXIT_INIT_DIED"]
 
 
-def test_policy_in_the_machine_is_the_images(boot: Boot) -> None:
-    machine = boot("test-runtime")
+def test_policy_in_the_machine_is_the_images(machine: Machine) -> None:
     machine.wait()
     manifest = json.loads(manifest_path(ROOT, "test-runtime").read_text(encoding="utf-8"))
     assert f"runtime: policy {manifest['policy_digest']}" in machine.log.splitlines()
 
 
-def test_an_uncaught_exception_says_where_and_nothing_else(boot: Boot) -> None:
-    machine = boot("test-runtime")
+def test_an_uncaught_exception_says_where_and_nothing_else(machine: Machine) -> None:
     machine.wait()
     lines = machine.log.splitlines()
     assert f"runtime: uncaught ValueError selftest/runtime/main.py:{line_of('raise ValueError')}" in lines
@@ -75,8 +80,7 @@ def test_an_uncaught_exception_says_where_and_nothing_else(boot: Boot) -> None:
     assert "caller" not in machine.log
 
 
-def test_printed_text_becomes_whole_lines(boot: Boot) -> None:
-    machine = boot("test-runtime")
+def test_printed_text_becomes_whole_lines(machine: Machine) -> None:
     machine.wait()
     lines = machine.log.splitlines()
     start = lines.index("runtime: one line")

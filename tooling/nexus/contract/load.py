@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Contract:
             for row in self._rows("marker")
         )
 
-    @property
+    @cached_property
     def constants(self) -> dict[str, int | str]:
         """Every generated name with its value, in the order of the files."""
         names: dict[str, int | str] = {}

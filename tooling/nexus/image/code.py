@@ -23,7 +23,7 @@ def pack(
     compiler: mpy.Compiler,
 ) -> bytes:
     """`shown` is what a traceback calls a file; a generated module is there only if something still imports it."""
-    folded = [(module, fold(module.path.read_bytes(), values)) for module in needed]
+    folded = [(module, fold(module.source, values)) for module in needed]
     sources = {module.in_romfs: (source, shown(module.path)) for module, source in folded}
     left = [modules.parse(module.name, module.path, source) for module, source in folded]
     for name, text in generated.items():

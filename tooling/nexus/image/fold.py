@@ -6,8 +6,9 @@ costs heap; a literal costs neither. Lines stay where they are, so tracebacks st
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
+
+from nexus.image.names import Import, Names, Use, names_of
 
 Values = Mapping[str, int | str]
 
@@ -18,9 +19,9 @@ def fold(source: bytes, generated: Mapping[str, Values]) -> bytes:
     An `import module` whose last use is gone goes too. Names without a value here, and modules that are imported in any
     other way than `import module`, are left alone.
     """
-    tree = ast.parse(source)
+    names = names_of(source)
     lines = source.splitlines(keepends=True)
-    edits = [edit for module, values in generated.items() for edit in _edits(tree, lines, module, values)]
+    edits = [edit for module, values in generated.items() for edit in _edits(names, lines, module, values)]
     for line, start, end, text in sorted(edits, reverse=True):
         lines[line - 1] = lines[line - 1][:start] + text + lines[line - 1][end:]
     return b"".join(lines)
@@ -29,34 +30,25 @@ def fold(source: bytes, generated: Mapping[str, Values]) -> bytes:
 Edit = tuple[int, int, int, bytes]  # line, from column to column in bytes, new text
 
 
-def _edits(tree: ast.Module, lines: list[bytes], module: str, values: Values) -> Iterator[Edit]:
-    imported = [node for node in tree.body if isinstance(node, ast.Import) and _names(node) == [module]]
-    others = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) and module in _names(node)
-    ]
-    if len(imported) != 1 or len(others) != 1:
+def _edits(names: Names, lines: list[bytes], module: str, values: Values) -> Iterator[Edit]:
+    importing = [one for one in names.imports if _binds(one, module)]
+    if len(importing) != 1 or not importing[0].outermost or importing[0].names != ((module, None),):
         return
-    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == module]
-    folded = [edit for node in ast.walk(tree) if (edit := _value(node, lines, module, values)) is not None]
+    uses = names.uses.get(module, ())
+    folded = [edit for use in uses if (edit := _value(use, lines, module, values)) is not None]
     yield from folded
     if len(folded) == len(uses):
-        node = imported[0]
-        yield node.lineno, node.col_offset, node.end_col_offset or 0, b"pass"
+        yield importing[0].line, importing[0].start, importing[0].end, b"pass"
 
 
-def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
-    if isinstance(node, ast.ImportFrom):
-        return [node.module or ""]
-    return [alias.name if alias.asname is None else "" for alias in node.names] or [""]
+def _binds(one: Import, module: str) -> bool:
+    return one.module == module or (one.module is None and (module, None) in one.names)
 
 
-def _value(node: ast.AST, lines: list[bytes], module: str, values: Values) -> Edit | None:
-    """How one use is replaced; None for what is no use, has no value, or does not stand in the text as it does in the tree."""
-    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == module):
+def _value(use: Use, lines: list[bytes], module: str, values: Values) -> Edit | None:
+    """How one use is replaced; None for what has no value, or does not stand in the text as it does in the tree."""
+    if use.attribute is None or use.attribute not in values or not use.read or not use.one_line:
         return None
-    if node.attr not in values or not isinstance(node.ctx, ast.Load) or node.lineno != node.end_lineno:
-        return None
-    start, end = node.col_offset, node.end_col_offset or 0
-    if lines[node.lineno - 1][start:end] != f"{module}.{node.attr}".encode():
+    if lines[use.line - 1][use.start : use.end] != f"{module}.{use.attribute}".encode():
         return None  # inside an f-string the compiler's columns mean something else
-    return node.lineno, start, end, repr(values[node.attr]).encode()
+    return use.line, use.start, use.end, repr(values[use.attribute]).encode()

@@ -17,7 +17,7 @@ def manual_module(modules: Sequence[Module]) -> str:
     """TEXTS: by module and function its arguments as written, and its docstring."""
     lines = ["# Generated: the docstrings of this process's functions. Do not edit.", "", "TEXTS = {"]
     for module in sorted(modules, key=lambda one: one.name):
-        rows = _functions(module.tree)
+        rows = _functions(ast.parse(module.source))
         if rows:
             lines += [f"    {module.name!r}: {{", *rows, "    },"]
     return "\n".join([*lines, "}"]) + "\n"

@@ -6,12 +6,12 @@ nowhere is an error, so the set is closed. Reads sources with ast and never runs
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nexus.errors import BuildError
+from nexus.image.names import Names, names_of
 from nexus.recipe.raw import did_you_mean
 
 # Modules inside the runtime. `nexus inspect` proves what the service runtime does not have.
@@ -36,7 +36,8 @@ class Module:
 
     name: str  # dotted
     path: Path
-    tree: ast.Module
+    source: bytes
+    names: Names
 
     @property
     def in_romfs(self) -> str:
@@ -71,32 +72,29 @@ def closure_of(
 
 def imports(module: Module) -> Iterator[tuple[str, int]]:
     """Dotted names that a module may import; `from a import b` gives "a", and "a.b" for _resolve to try."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or node.module is None:
-                raise BuildError(f"{module.path}:{node.lineno}: found a relative import, expected a module's full name")
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{alias.name}?", node.lineno) for alias in node.names)
+    for one in module.names.imports:
+        if one.relative:
+            raise BuildError(f"{module.path}:{one.line}: found a relative import, expected a module's full name")
+        if one.module is None:
+            yield from ((name, one.line) for name, _ in one.names)
+        else:
+            yield one.module, one.line
+            yield from ((f"{one.module}.{name}?", one.line) for name, _ in one.names)
 
 
 def names_used(modules: Iterable[Module], generated: str) -> dict[str, tuple[Path, int]] | None:
     """Constants that the modules take from a generated module, with one place each; None if that can't be told."""
     used: dict[str, tuple[Path, int]] = {}
     for module in modules:
-        attributes: set[int] = set()
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == generated:
-                used.setdefault(node.attr, (module.path, node.lineno))
-                attributes.add(id(node.value))
-            elif isinstance(node, ast.ImportFrom) and node.module == generated:
-                used.update({alias.name: (module.path, node.lineno) for alias in node.names})
-            elif isinstance(node, ast.Import) and any(a.name == generated and a.asname for a in node.names):
+        for one in module.names.imports:
+            if one.module == generated:
+                used.update({name: (module.path, one.line) for name, _ in one.names})
+            elif one.module is None and any(name == generated and other for name, other in one.names):
                 return None
-        names = (node for node in ast.walk(module.tree) if isinstance(node, ast.Name) and node.id == generated)
-        if any(id(node) not in attributes for node in names):
-            return None
+        for use in module.names.uses.get(generated, ()):
+            if use.attribute is None:
+                return None
+            used.setdefault(use.attribute, (module.path, use.line))
     return used
 
 
@@ -144,7 +142,7 @@ def _read(name: str, path: Path) -> Module:
 def parse(name: str, path: Path, source: bytes) -> Module:
     """A module of this text; the path is what an error names."""
     try:
-        tree = ast.parse(source, str(path))
+        names = names_of(source)
     except SyntaxError as error:
         raise BuildError(f"{path}:{error.lineno}: {error.msg}") from error
-    return Module(name, path, tree)
+    return Module(name, path, source, names)
