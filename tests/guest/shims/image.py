@@ -21,6 +21,7 @@ from nexus.recipe.model import Process, System
 
 _policies: dict[System, ImagePolicy | None] = {}
 _apps: dict[System, ImageApps] = {}
+_generated: dict[tuple[System, str, str | None, Path], dict[str, str]] = {}
 
 
 def policy_of(system: System, contract: Contract, root: Path) -> ImagePolicy | None:
@@ -48,7 +49,16 @@ def folders_of_apps(system: System, root: Path) -> dict[str, str | Path]:
 def generated(
     system: System, process: Process, contract: Contract, held: ImagePolicy | None, root: Path
 ) -> dict[str, str]:
-    """Source text by module name."""
+    """Source text by module name; made once for all machines of a system and a policy."""
+    key = system, process.name, held.digest if held else None, root
+    if key not in _generated:
+        _generated[key] = _generate(system, process, contract, held, root)
+    return dict(_generated[key])
+
+
+def _generate(
+    system: System, process: Process, contract: Contract, held: ImagePolicy | None, root: Path
+) -> dict[str, str]:
     table_bytes = len(held.table) if held else 0
     return {
         **apps.guest_modules(process, apps_of(system, process, contract, root)),

@@ -25,7 +25,7 @@ from shims.device import Device
 from shims.frame import Frame
 from shims.kernel import Kernel
 from shims.loader import Loader
-from shims.objects import Cap, Halt, MemoryFault, Process
+from shims.objects import Cap, Halt, MemoryFault, Process, turn
 from shims.regions import Region
 
 ENTROPY_DEVICE = "rng"  # in every recipe that has one
@@ -63,7 +63,7 @@ class Machine(Apps):
         self.stop_phase = len(contract.phases) - 1
         self.flags = 0
         self.full_labels: set[str] = set()  # processes whose console lines are refused
-        self.back = threading.Semaphore(0)
+        self.back = turn()
         self.processes = [Process(row, self.contract.STATE_SUSPENDED) for row in system.processes]
         self.owners = {process.row.endpoint: process for process in self.processes if process.row.endpoint is not None}
         self.queues: dict[int, list[Process]] = {number: [] for number in self.owners}
@@ -201,7 +201,7 @@ class Machine(Apps):
         process.calling = process.server = process.serving = None
         process.state = self.contract.STATE_READY
         self._give_caps(process)
-        process.go = threading.Semaphore(0)
+        process.go = turn()
         if process.kind == self.contract.KIND_APP and self.code_of(process) is None:
             return
         process.thread = threading.Thread(target=self._main, args=(process, process.go), daemon=True)
@@ -217,7 +217,7 @@ class Machine(Apps):
             process.caps[first + slot] = cap
         process.next_handle = first + 0x1000
 
-    def _main(self, process: Process, go: threading.Semaphore) -> None:
+    def _main(self, process: Process, go: threading.Lock) -> None:
         go.acquire()
         fault, value, pc = self.contract.FAULT_EXIT, 0, 0
         try:
