@@ -8,60 +8,42 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from nxb import (
+    CONTENTS,
+    CONTENTS_FROM,
+    CONTRACT,
+    ENTROPY,
+    FORM,
+    GOOD,
+    MANIFEST_END,
+    PARTS,
+    REQUESTS,
+    VERIFY,
+    row,
+    signed,
+    with_field,
+    with_rows,
+)
+from nxb import OTHER as OTHER_KEY
+from nxb import REASONS as REASON_NAMES
+from nxb import SELFTEST as KEY
 
 from nexus.bundle import decode, encode
-from nexus.bundle.model import Bundle, BundleRefused, Form, Manifest, Request, Version
+from nexus.bundle.model import Bundle, BundleRefused, Manifest, Request, Version
 from nexus.bundle.sign import check_key, sign, signed_bytes, verify
-from nexus.contract.load import load_contract
 from nexus.ed25519 import SMALL_ORDER, L, P, verifies
-from nexus.layout import contract_dir, find_root
 
-CONTRACT = load_contract(contract_dir(find_root()))
-FORM = Form(CONTRACT)
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 OTHER_PUBLIC = OTHER_KEY.public_key().public_bytes_raw()
-CONTENTS = b"\xd2\xcd\x31 no ROMFS: nothing looks into it"
-ENTROPY, VERIFY = CONTRACT.number("action.rng_entropy"), CONTRACT.number("action.crypto_verify")
-REQUESTS = (Request(ENTROPY, "draws a dice"), Request(VERIFY, "checks what a friend signed"))
-REASONS_BY_CODE = {number: name for name, number in CONTRACT.table("bundle_refusal").items()}
 HEADER = "<8sHHI8s32s32s32sIII32sHH"  # a second statement of [bundle_at], which the tests hold against the first
+PLAIN = decode.bundle(FORM, GOOD).manifest
 
 
 def manifest_of(**changed: object) -> Manifest:
-    digest = hashlib.sha256(CONTENTS).digest()
-    plain = Manifest("org.example.dice", Version(1, 2, 3), PUBLIC, "main", 4, REQUESTS, len(CONTENTS), digest)
-    return replace(plain, **changed)  # type: ignore[arg-type]  # the tests put in what belongs there and what does not
-
-
-GOOD = sign(FORM, manifest_of(), CONTENTS, KEY)
-PARTS = decode.frame(FORM, GOOD)
-MANIFEST_END = len(PARTS.manifest)
-SIGNATURE_END = MANIFEST_END + len(PARTS.signature)
-
-
-def row(action: int, reason: bytes, stated: int | None = None) -> bytes:
-    return struct.pack("<HB", action, len(reason) if stated is None else stated) + reason
-
-
-def signed(manifest: bytes, key: Ed25519PrivateKey = KEY, contents: bytes = CONTENTS) -> bytes:
-    """A file with a right signature over whatever manifest."""
-    return manifest + key.sign(FORM.tag + manifest + hashlib.sha256(contents).digest()) + contents
-
-
-def with_field(name: str, value: bytes, manifest: bytes = PARTS.manifest) -> bytes:
-    place = FORM.places[name]
-    assert len(value) == FORM.width(name)
-    return manifest[: place.start] + value + manifest[place.stop :]
-
-
-def with_rows(rows: bytes, count: int) -> bytes:
-    head = with_field("actions", struct.pack("<H", count))[: FORM.header_bytes]
-    return with_field("manifest_bytes", struct.pack("<H", len(head + rows)), head) + rows
+    return replace(PLAIN, **changed)  # type: ignore[arg-type]  # the tests put in what belongs there and what does not
 
 
 def refusal(data: bytes, publisher: bytes | None = None) -> str:
@@ -69,7 +51,7 @@ def refusal(data: bytes, publisher: bytes | None = None) -> str:
     try:
         verify(FORM, data, publisher)
     except BundleRefused as refused:
-        return REASONS_BY_CODE[refused.code]
+        return REASON_NAMES[refused.code]
     return ""
 
 
@@ -109,7 +91,7 @@ def test_bytes_are_those_that_the_contract_states() -> None:
     rows = row(ENTROPY, b"draws a dice") + row(VERIFY, b"checks what a friend signed")
     digest = hashlib.sha256(CONTENTS).digest()
     key_id = hashlib.sha256(PUBLIC).digest()[:8]
-    names = (b"org.example.dice", 1, 2, 3, b"main", 4, 2)
+    names = (b"selftest.one", 1, 0, 0, b"main", 4, 2)
     head = struct.pack(HEADER, b"nexusnxb", 1, 168 + len(rows), len(CONTENTS), key_id, PUBLIC, digest, *names)
     signature = KEY.sign(b"nexus bundle 1" + head + rows + digest)
     assert head + rows + signature + CONTENTS == GOOD
@@ -153,7 +135,7 @@ def test_stated_publisher_is_the_one_that_signed() -> None:
 
 def expected_of(at: int) -> set[str]:
     """Why a bundle with another byte there is refused."""
-    if at >= SIGNATURE_END:
+    if at >= CONTENTS_FROM:
         return {"digest"}
     if at >= MANIFEST_END:
         return {"signature", "signature_form"}
@@ -188,14 +170,14 @@ def test_trailing_bytes_are_refused(more: bytes) -> None:
 
 def test_right_signature_on_other_contents_is_refused() -> None:
     other = CONTENTS[::-1]
-    assert refusal(GOOD[:SIGNATURE_END] + other) == "digest"
+    assert refusal(GOOD[:CONTENTS_FROM] + other) == "digest"
     digest = hashlib.sha256(other).digest()
     assert refusal(with_field("digest", digest) + PARTS.signature + other) == "signature"
     assert refusal(signed(PARTS.manifest, contents=other)) == "digest"
 
 
 def test_signature_of_another_bundle_is_refused() -> None:
-    other = decode.frame(FORM, sign(FORM, manifest_of(version=Version(1, 2, 4)), CONTENTS, KEY))
+    other = decode.frame(FORM, sign(FORM, manifest_of(version=Version(1, 0, 1)), CONTENTS, KEY))
     assert refusal(PARTS.manifest + other.signature + CONTENTS) == "signature"
 
 
