@@ -74,7 +74,7 @@ static inline uint64_t nexus_delivered(struct nexus_regs r, struct nexus_deliver
     return r.a0;
 }
 
-/* Wait for a call or a notification; the only wait that may last for ever (deadline 0). */
+/* Wait for a call or a notification; deadline 0: for ever. */
 static inline uint64_t nexus_recv(uint64_t endpoint, uint32_t accept, uint64_t deadline, struct nexus_delivery *d) {
     return nexus_delivered(nexus_ecall(SYS_RECV, endpoint, nexus_word(0, 0, accept), deadline, 0, 0, 0), d);
 }
@@ -107,7 +107,7 @@ static inline uint64_t nexus_notify(uint64_t notification) {
     return nexus_ecall(SYS_NOTIFY, notification, 0, 0, 0, 0, 0).a0;
 }
 
-/* Wait for notification bits and take them all; deadline 0: for ever. */
+/* Wait for notification bits and take them all; deadline 0: for ever, or as long as the call being served has. */
 static inline uint64_t nexus_wait(uint64_t notification, uint64_t deadline, uint64_t *bits) {
     struct nexus_regs r = nexus_ecall(SYS_WAIT, notification, deadline, 0, 0, 0, 0);
     *bits = r.a1;

@@ -146,7 +146,9 @@ static void dequeue(struct process *p) {
     p->queued_on = 0;
 }
 
-/* A call that is made while serving another can't outlast that one. */
+#define FOR_EVER UINT64_MAX
+
+/* A call or wait of one that serves a call can't outlast that one. */
 static uint64_t capped_deadline(const struct process *p, uint64_t deadline) {
     if (p->serving == NOBODY) return deadline;
     uint64_t limit = processes[p->serving].deadline;
@@ -376,8 +378,8 @@ status_t ipc_wait(struct process *p) {
         return E_OK;
     }
     uint64_t now = arch_time();
-    if (deadline) {
-        deadline = capped_deadline(p, deadline);
+    deadline = capped_deadline(p, deadline ? deadline : FOR_EVER);
+    if (deadline != FOR_EVER) {
         if (deadline <= now) return E_DEADLINE;
         sched_deadline_set(p, deadline);
     }

@@ -179,6 +179,22 @@ CASE(a_nested_wait_is_capped_too) {
     CHECK_EQ(outcome(middle), E_DEADLINE);
 }
 
+/* For ever too: a server that waits so keeps its client no longer than the client's own deadline, and can take the next call. */
+CASE(a_nested_wait_for_ever_ends_with_the_call_being_served) {
+    boot();
+    struct process *middle = proc(MIDDLE);
+    CHECK_EQ(call(proc(CLIENT), H_MIDDLE, .within = 100), BLOCKED);
+    CHECK_EQ(receive(middle, 0), E_OK);
+    CHECK_EQ(sys(middle, SYS_WAIT, H_NOTE, 0), BLOCKED);
+    tick(99);
+    CHECK_EQ(outcome(middle), BLOCKED);
+    tick(1);
+    CHECK_EQ(outcome(middle), E_DEADLINE);
+    CHECK_EQ(outcome(proc(CLIENT)), E_DEADLINE);
+    CHECK_EQ(sys(middle, SYS_WAIT, H_NOTE, 0), BLOCKED);
+    CHECK_EQ(middle->deadline, 0);
+}
+
 CASE(a_receive_with_a_deadline_ends_at_it) {
     boot();
     struct process *server = proc(SERVER);

@@ -282,7 +282,7 @@ static void step_wait(struct model *m, const struct step *s) {
     } else if (a->bits) {
         tell_bits(m, s->actor, false);
     } else {
-        uint64_t until = s->until ? capped(m, s->actor, s->until) : 0;
+        uint64_t until = s->until || a->serving != NOBODY ? capped(m, s->actor, s->until ? s->until : UINT64_MAX) : 0;
         if (until && until <= m->now) {
             tell(m, s->actor, E_DEADLINE);
         } else {
