@@ -1,5 +1,5 @@
 /*
- * Synchronous calls, one-shot replies, notifications. Called by syscall.c. Every call has a deadline, a reply never blocks,
+ * Synchronous calls and one-shot replies. Called by syscall.c. Every call has a deadline, a reply never blocks,
  * and a move of capabilities happens whole or not at all. Also compiled for the host (tests/kernel).
  */
 #include "ipc.h"
@@ -7,10 +7,6 @@
 #include "kernel.h"
 
 static inline uint32_t accepts(const struct process *p) { return p->call_word >> WORD_ACCEPT & WORD_ACCEPT_MAX; }
-
-static inline bool running(const struct process *p) {
-    return p->state >= STATE_READY && p->state <= STATE_WAITING;
-}
 
 /* Exactly `bytes`: what lies behind them in the sender's page is not the receiver's business. */
 static inline void copy_message(uint8_t *to, const uint8_t *from, uint32_t bytes) {
@@ -20,7 +16,6 @@ static inline void copy_message(uint8_t *to, const uint8_t *from, uint32_t bytes
 }
 
 static inline uint32_t *ipc_caps(struct process *p) { return (uint32_t *)(p->ipc + IPC_CAPS); }
-static inline void ipc_set(struct process *p, uint32_t offset, uint64_t value) { *(uint64_t *)(p->ipc + offset) = value; }
 
 /* --- capabilities in messages --- */
 
@@ -146,15 +141,6 @@ static void dequeue(struct process *p) {
     p->queued_on = 0;
 }
 
-#define FOR_EVER UINT64_MAX
-
-/* A call or wait of one that serves a call can't outlast that one. */
-static uint64_t capped_deadline(const struct process *p, uint64_t deadline) {
-    if (p->serving == NOBODY) return deadline;
-    uint64_t limit = processes[p->serving].deadline;
-    return limit && limit < deadline ? limit : deadline;
-}
-
 /* All that can be wrong with a call besides its time; nothing has changed yet. */
 static status_t check_call(struct process *p, const struct process *server, uint64_t word, uint64_t behalf) {
     uint32_t count = word >> WORD_CAPS & WORD_COUNT_MAX;
@@ -213,23 +199,6 @@ status_t ipc_call(struct process *p) {
 
 /* --- recv --- */
 
-/* Also where p itself can see, between two instructions, that something waits for it. Only of one that runs. */
-static void keep_bits(struct process *p, uint64_t bits) {
-    p->bits = bits;
-    ipc_set(p, IPC_PENDING, bits);
-}
-
-static void take_bits(struct process *p, uint32_t into) {
-    p->frame.x[into] = p->bits;
-    keep_bits(p, 0);
-}
-
-static void deliver_bits(struct process *p) {
-    p->frame.x[REG_A1] = (uint64_t)DELIVER_NOTIFIED << 24;
-    take_bits(p, REG_A3);
-    p->since_recv = 0;
-}
-
 /* What stops a call that has waited: too many capabilities, one that was revoked meanwhile, a subject that has gone. */
 static status_t check_waiting(struct process *caller, uint32_t accept) {
     uint32_t count = caller->call_word >> WORD_CAPS & WORD_COUNT_MAX;
@@ -262,7 +231,7 @@ status_t ipc_recv(struct process *p, uint64_t handle, uint32_t accept, uint64_t 
     p->serving = NOBODY; /* whose answer is put off no longer bounds what p does, nor pays for it */
     p->payer = p->index;
     if (p->bits) {
-        deliver_bits(p);
+        notify_deliver(p);
         return E_OK;
     }
     struct process *caller = e->head ? next_caller(e, accept) : 0;
@@ -342,51 +311,6 @@ status_t ipc_reply_recv(struct process *p) {
     status_t status = answer(p, word);
     if (status != E_OK) return status;
     return ipc_recv(p, p->frame.x[REG_A2], (uint32_t)(word >> WORD_ACCEPT & WORD_ACCEPT_MAX), p->frame.x[REG_A3]);
-}
-
-/* --- notifications --- */
-
-void ipc_signal(struct process *p, uint64_t bits) {
-    if (!running(p)) return; /* a life begins without any, and the page of one that has ended may be somebody else's by now */
-    keep_bits(p, p->bits | bits);
-    if (p->state == STATE_RECEIVING) {
-        deliver_bits(p);
-        sched_wake(p, E_OK);
-    } else if (p->state == STATE_WAITING) {
-        take_bits(p, REG_A1);
-        sched_wake(p, E_OK);
-    }
-}
-
-status_t ipc_notify(struct process *p) {
-    struct cap *cap;
-    status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_NOTIFICATION, RIGHT_CALL, &cap);
-    if (status != E_OK) return status;
-    struct process *target = &processes[cap->object];
-    if (cap->seen != target->life) return E_PEER_DIED; /* another app has its slot now */
-    ipc_signal(target, cap->badge);
-    return E_OK;
-}
-
-status_t ipc_wait(struct process *p) {
-    struct cap *cap;
-    uint64_t deadline = p->frame.x[REG_A1];
-    status_t status = cap_find(p, p->frame.x[REG_A0], OBJ_NOTIFICATION, RIGHT_USE, &cap);
-    if (status != E_OK) return status;
-    if (p->bits) {
-        take_bits(p, REG_A1);
-        return E_OK;
-    }
-    uint64_t now = arch_time();
-    deadline = capped_deadline(p, deadline ? deadline : FOR_EVER);
-    if (deadline != FOR_EVER) {
-        if (deadline <= now) return E_DEADLINE;
-        sched_deadline_set(p, deadline);
-    }
-    sched_account(now);
-    p->state = STATE_WAITING;
-    current = 0;
-    return E_OK;
 }
 
 /* --- ends: deadline, death --- */

@@ -31,7 +31,7 @@ static bool above_rate(struct device *d) {
 /* The source stays masked; the driver's next irq_ack says so, and its supervisor is told to look. */
 static void cut_off(const struct process *driver) {
     console_say("interrupt cut off label=%s", process_label(driver));
-    ipc_signal(&processes[driver->supervisor], 1ull << driver->index);
+    notify_signal(&processes[driver->supervisor], 1ull << driver->index);
 }
 
 static void device_interrupt(uint32_t irq) {
@@ -43,7 +43,7 @@ static void device_interrupt(uint32_t irq) {
             d->irq_off = true;
             cut_off(&processes[d->driver]);
         }
-        ipc_signal(&processes[d->driver], DRIVER_BIT);
+        notify_signal(&processes[d->driver], DRIVER_BIT);
     }
 }
 

@@ -60,12 +60,15 @@ status_t ipc_call(struct process *p);
 status_t ipc_recv(struct process *p, uint64_t endpoint, uint32_t accept, uint64_t deadline);
 status_t ipc_reply(struct process *p);
 status_t ipc_reply_recv(struct process *p);
-status_t ipc_notify(struct process *p);
-status_t ipc_wait(struct process *p);
-void ipc_signal(struct process *p, uint64_t bits);
 void ipc_cancel(struct process *p, status_t why);
 void ipc_revoke(uint16_t endpoint, uint64_t badge);
 void ipc_peer_stopped(struct process *p);
+
+/* notify.c */
+status_t notify_send(struct process *p);
+status_t notify_wait(struct process *p);
+void notify_signal(struct process *p, uint64_t bits);
+void notify_deliver(struct process *p);
 
 /* sched.c */
 void sched_init(void);

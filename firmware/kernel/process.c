@@ -228,7 +228,7 @@ static void stop(struct process *p, uint32_t fault, uint64_t value) {
     p->end_untold = p->orphan;
     if (!p->orphan) say_fault(p);
     if (p->row->flags & IMAGE_ROOT) finish(EXIT_INIT_DIED);
-    if (p->supervisor != p->index) ipc_signal(&processes[p->supervisor], 1ull << p->index);
+    if (p->supervisor != p->index) notify_signal(&processes[p->supervisor], 1ull << p->index);
 }
 
 /* An orphan's end is said later, as lines take longer than all the rest; true if there was something to say. */

@@ -194,9 +194,9 @@ CASE(a_load_that_was_cut_off_begins_anew) {
 
 CASE(signals_of_the_old_life_do_not_reach_the_new) {
     boot();
-    ipc_signal(proc(CLIENT), 4);
+    notify_signal(proc(CLIENT), 4);
     kill_process(CLIENT);
-    ipc_signal(proc(CLIENT), 8);
+    notify_signal(proc(CLIENT), 8);
     restart(CLIENT);
     CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE, host_time + 10), BLOCKED);
 }

@@ -129,7 +129,7 @@ CASE(what_is_told_at_once_leaves_nothing_in_the_page) {
 
 CASE(bits_of_one_life_are_not_in_the_page_of_the_next) {
     boot();
-    ipc_signal(proc(CLIENT), 4);
+    notify_signal(proc(CLIENT), 4);
     restart(CLIENT);
     CHECK_EQ(pending(CLIENT), 0);
 }
@@ -138,7 +138,7 @@ CASE(a_signal_leaves_the_page_of_whoever_does_not_run_alone) {
     boot();
     kill_process(CLIENT);
     fill(proc(CLIENT), 0xee);
-    ipc_signal(proc(CLIENT), 4);
+    notify_signal(proc(CLIENT), 4);
     CHECK_EQ(pending(CLIENT), 0xeeeeeeeeeeeeeeee);
     restart(CLIENT);
     CHECK_EQ(pending(CLIENT), 0);

@@ -34,7 +34,7 @@ CASE(an_answer_put_off_too_long_gives_its_slot_back) {
         CHECK_EQ(receive(middle, 0), BLOCKED);
         if (dies) kill_process(CLIENT); else tick(SOON + 1);
         CHECK_EQ(middle->state, STATE_RECEIVING); /* nobody tells it */
-        ipc_signal(middle, 1);
+        notify_signal(middle, 1);
         CHECK_EQ(reply(middle, parked), E_CALLER_GONE);
         CHECK_EQ(reply(middle, parked), E_BAD_HANDLE);
         CHECK_EQ(middle->free_slots, free);
@@ -70,8 +70,8 @@ enum { BY_BITS, BY_WAITING_BITS, BY_TIME, BY_TIME_AT_ONCE, WAYS };
 static void go_on(uint32_t way) {
     struct process *middle = proc(MIDDLE);
     switch (way) {
-    case BY_BITS: ipc_signal(middle, 1); CHECK_EQ(receive(middle, 0), E_OK); break;
-    case BY_WAITING_BITS: CHECK_EQ(receive(middle, 0), BLOCKED); ipc_signal(middle, 1); CHECK_EQ(outcome(middle), E_OK); break;
+    case BY_BITS: notify_signal(middle, 1); CHECK_EQ(receive(middle, 0), E_OK); break;
+    case BY_WAITING_BITS: CHECK_EQ(receive(middle, 0), BLOCKED); notify_signal(middle, 1); CHECK_EQ(outcome(middle), E_OK); break;
     case BY_TIME: CHECK_EQ(receive_until(middle, 0, host_time + 5), BLOCKED); tick(5); CHECK_EQ(outcome(middle), E_DEADLINE); break;
     case BY_TIME_AT_ONCE: CHECK_EQ(receive_until(middle, 0, host_time), E_DEADLINE); break;
     }

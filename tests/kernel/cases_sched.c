@@ -33,7 +33,7 @@ static struct process *next(uint64_t ticks) {
 CASE(the_highest_rank_runs) {
     leave_ready(1 << LOW | 1 << CLIENT);
     CHECK(current == proc(CLIENT));
-    ipc_signal(proc(SERVER), 1);
+    notify_signal(proc(SERVER), 1);
     sched_run();
     CHECK(current == proc(SERVER));
     CHECK(proc(CLIENT)->queued);
@@ -62,7 +62,7 @@ CASE(equals_take_turns) {
 CASE(who_is_interrupted_by_a_higher_rank_goes_on_with_its_turn) {
     leave_ready(1 << CLIENT | 1 << TWIN);
     struct process *turn = current;
-    ipc_signal(proc(SERVER), 1);
+    notify_signal(proc(SERVER), 1);
     sched_run();
     CHECK_EQ(sys(proc(SERVER), SYS_WAIT, H_NOTE), BLOCKED);
     sched_run();
@@ -115,14 +115,14 @@ CASE(whoever_is_ready_goes_before_one_over_its_share) {
     proc(LOW)->rank = proc(SERVER)->rank + 1; /* even from below */
     proc(LOW)->share_used = PERIOD;
     CHECK(next(SLICE) == proc(LOW) && proc(LOW)->throttled);
-    ipc_signal(proc(CLIENT), 1);
+    notify_signal(proc(CLIENT), 1);
     sched_run();
     check_invariants();
     CHECK(current == proc(CLIENT) && proc(LOW)->throttled && !proc(LOW)->queued);
     CHECK_EQ(sys(proc(CLIENT), SYS_WAIT, H_NOTE), BLOCKED);
     sched_run();
     CHECK(current == proc(LOW));
-    ipc_signal(proc(TWIN), 1);
+    notify_signal(proc(TWIN), 1);
     CHECK(next(PERIOD) == proc(LOW) && !proc(LOW)->throttled); /* a new period: its rank counts again */
 }
 
@@ -145,8 +145,8 @@ CASE(one_over_its_share_that_blocks_waits_like_all) {
     proc(LOW)->share_used = PERIOD;
     CHECK(next(SLICE) == proc(LOW) && proc(LOW)->throttled);
     CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
-    ipc_signal(proc(ROOT), 1);
-    ipc_signal(proc(LOW), 1);
+    notify_signal(proc(ROOT), 1);
+    notify_signal(proc(LOW), 1);
     CHECK(next(PERIOD) == proc(ROOT) && proc(LOW)->queued);
 }
 
@@ -154,7 +154,7 @@ CASE(waking_does_not_get_around_the_share) {
     leave_ready(1 << LOW | 1 << ROOT);
     proc(LOW)->share_used = PERIOD;
     CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
-    ipc_signal(proc(LOW), 1);
+    notify_signal(proc(LOW), 1);
     CHECK(proc(LOW)->throttled && !proc(LOW)->queued);
     CHECK_EQ(outcome(proc(LOW)), E_OK);
     tick(PERIOD);
@@ -202,7 +202,7 @@ CASE(after_a_signal_a_server_pays_for_itself) {
     CHECK_EQ(call(proc(LOW), H_MIDDLE), BLOCKED);
     CHECK_EQ(reply(proc(MIDDLE), got_reply(proc(MIDDLE))), E_OK);
     CHECK_EQ(proc(MIDDLE)->payer, LOW);
-    ipc_signal(proc(MIDDLE), 1);
+    notify_signal(proc(MIDDLE), 1);
     CHECK_EQ(receive(proc(MIDDLE), 0), E_OK);
     CHECK_EQ(proc(MIDDLE)->payer, MIDDLE);
 }
@@ -217,7 +217,7 @@ CASE(a_stopped_process_leaves_its_time_and_its_throttle_behind) {
     restart(LOW);
     proc(LOW)->share_used = PERIOD;
     CHECK_EQ(sys(proc(LOW), SYS_WAIT, H_NOTE), BLOCKED);
-    ipc_signal(proc(LOW), 1);
+    notify_signal(proc(LOW), 1);
     CHECK(proc(LOW)->throttled);
     kill_process(LOW);
     CHECK(!proc(LOW)->throttled);
@@ -265,7 +265,7 @@ CASE(time_until_a_switch_is_the_old_ones) {
     leave_ready(1 << CLIENT);
     uint64_t client = proc(CLIENT)->cpu_ticks, server = proc(SERVER)->cpu_ticks;
     host_time += 60;
-    ipc_signal(proc(SERVER), 1);
+    notify_signal(proc(SERVER), 1);
     sched_run();
     CHECK(current == proc(SERVER));
     CHECK_EQ(proc(CLIENT)->cpu_ticks, client + 60);

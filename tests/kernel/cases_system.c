@@ -82,7 +82,7 @@ CASE(calls_count_when_they_are_delivered_and_over_all_lives) {
     CHECK_EQ(call(proc(TWIN), H_SERVER), BLOCKED); /* waits */
     CHECK_EQ(call(proc(LOW), H_SERVER, .within = 5), BLOCKED); /* waits in vain */
     tick(5);
-    ipc_signal(server, 1);
+    notify_signal(server, 1);
     CHECK_EQ(delivered_to(SERVER), 1);
     CHECK_EQ(receive(server, 0), E_OK);
     CHECK_EQ(got_flags(server), DELIVER_NOTIFIED);
