@@ -17,7 +17,8 @@ from types import TracebackType
 
 SECONDS = 30.0
 PAUSE = 0.02
-WRAPPER = 'stty -g > {folder}/before; {command}; echo "left with $?"; stty -g > {folder}/after; exec sleep 600'
+STARTED = """sh -c 'echo $$ > "$0"; exec "$@"' {folder}/process {command}"""
+WRAPPER = f'stty -g > {{folder}}/before; {STARTED}; echo "left with $?"; stty -g > {{folder}}/after; exec sleep 600'
 
 
 class Screen:
@@ -45,6 +46,11 @@ class Screen:
             print("the screen:", *self.rows, sep="\n  ")
         self._ask("kill-server")
         self._holder.cleanup()
+
+    @property
+    def process(self) -> int:
+        """The command's; it has begun."""
+        return int((self.folder / "process").read_text())
 
     @property
     def rows(self) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,12 +38,6 @@ def at(machine: FakeMachine, *arguments: str, rows: int = 24) -> Iterator[Screen
         if rows >= LOG_ROWS:
             screen.shows("subject=shell")
         yield screen
-
-
-def process_of(machine: FakeMachine) -> int:
-    """The command that is at that machine."""
-    found = subprocess.run(["pgrep", "-f", f"{machine.root} console"], capture_output=True, text=True, check=True)
-    return int(found.stdout.split()[-1])
 
 
 def test_terminal_log_and_status_have_their_places_and_change_them(machine: FakeMachine) -> None:
@@ -148,16 +141,15 @@ def test_terminal_is_clean_when_the_machine_is_killed(machine: FakeMachine) -> N
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_terminal_is_clean_when_it_is_told_to_end(machine: FakeMachine, number: signal.Signals, code: int) -> None:
     with at(machine) as screen:
-        os.kill(process_of(machine), number)
+        os.kill(screen.process, number)
         assert screen.left() == code
 
 
 def test_terminal_is_taken_again_after_a_stop(machine: FakeMachine) -> None:
     with at(machine) as screen:
-        process = process_of(machine)
-        os.kill(process, signal.SIGSTOP)
+        os.kill(screen.process, signal.SIGSTOP)
         machine.guest.sendall(b"while it was stopped")
-        os.kill(process, signal.SIGCONT)
+        os.kill(screen.process, signal.SIGCONT)
         screen.shows("while it was stopped")
         screen.type("x")
         assert machine.typed(1) == b"x"
