@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from itertools import pairwise
 
 import pytest
 
@@ -43,16 +44,18 @@ FAILED = re.compile(r" FAIL |^uncaught (?:Refuse|Unreachable|BadReply) ")
 READY = next(f"{row.label}: {row.text}" for row in CONTRACT.markers if row.name == "init_ready")
 DECISION = re.compile(r"policyd: (allow|deny) \(subject=(\S+) action=(\S+)\)")
 # So often, at least, is each found at work; and so many returns of the kernel later it is in the midst of it.
-WORKS = {"logd": 7, "policyd": 7, "rngd": 2, "vault": 1, "keystored": 3, "bundlemgrd": 2, "execd": 2}
+WORKS = {"logd": 7, "policyd": 7, "rngd": 2, "vault": 1, "keystored": 3, "bundlemgrd": 3, "execd": 3}
 LATER = {"logd": 4, "policyd": 4, "rngd": 4, "vault": 2, "keystored": 6, "bundlemgrd": 6, "execd": 6}
 SERVICES = ("logd", "policyd", "rngd", "vault", "keystored", "bundlemgrd", "execd")
 # Phases in which it is broken, where that is not all of them: what nobody asks shows nothing.
 PHASES = dict.fromkeys(("bundlemgrd", "execd", "dropd"), ("bring-up", "bundle", "exec"))
-# Phases in which it is found at work, where that is not each one after the first: to look for it in others means a stop at each call.
+# Phases in which it is asked for something; to look for it in others means a stop at each call of the kernel.
 AT_WORK = {
-    "vault": ("policy", "logd", "bundle"),  # in the last one it is woken, and asked for nothing more
+    **dict.fromkeys(("logd", "policyd"), CONTRACT.phases[1:]),
     "rngd": ("mmio", "routing", "policy", "logd", "exec", "end"),
+    "vault": ("policy", "logd", "bundle"),  # in the last one it is woken, and asked for nothing more
     "keystored": ("routing", "policy", "logd", "bundle", "exec"),
+    **dict.fromkeys(("bundlemgrd", "execd"), ("routing", "bundle", "exec")),
 }
 # Time is counted in instructions, so that no busy host makes anybody late. Not sleep=off: each stop would take the clock to QEMU's next timer.
 EXACT = "shift=0"
@@ -254,11 +257,25 @@ def test_fault_in_the_midst_of_its_work_in_each_phase(boot: Boot, service: str, 
     """Behind the wait for what it is asked; and at a later return of the kernel, in the midst of an answer or a call of its own."""
     machine = boot(icount=EXACT)
     reach = partial(at_work, service, LATER[service] if later else 1)
-    phases = AT_WORK.get(service, PHASES.get(service, CONTRACT.phases)[1:])
+    phases = AT_WORK[service]
     if service == "vault" and later:
         phases = phases[:-1]
     broken = break_in_each(machine, service, phases, reach)
     assert broken >= WORKS[service]
+
+
+def test_each_is_broken_in_every_phase_in_which_it_works(boot: Boot) -> None:
+    """By the kernel's own count of the calls that each was given."""
+    given = []
+    with boot(icount=EXACT).held() as breaker:
+        for phase in CONTRACT.phases[1:]:
+            assert breaker.until_phase(phase)
+            given.append({service: breaker.calls_of(service) for service in SERVICES})
+        breaker.until_end()
+        given.append({service: breaker.calls_of(service) for service in SERVICES})
+    for service in SERVICES:
+        counts = zip(CONTRACT.phases[1:], pairwise(one[service] for one in given), strict=True)
+        assert tuple(phase for phase, (before, after) in counts if after > before) == AT_WORK[service]
 
 
 # ---- a fault in the midst of what has more than one step -------------------------------------------------------------

@@ -106,6 +106,10 @@ class Breaker:
         self._run_to(FINISHES)
         return self.debugger.register("a0")
 
+    def calls_of(self, label: str) -> int:
+        """How many calls that process has been given, over all its lives."""
+        return self._member(self._process(label), "messages")
+
     # ---- harm --------------------------------------------------------------------------------------------------------
 
     def break_process(self, label: str) -> bool:
