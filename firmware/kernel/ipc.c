@@ -243,7 +243,7 @@ status_t ipc_recv(struct process *p, uint64_t handle, uint32_t accept, uint64_t 
         if (deadline <= now) return E_DEADLINE;
         sched_deadline_set(p, deadline);
     }
-    p->since_recv = 0; /* it gives the processor away, whatever wakes it */
+    p->received_at = now;
     p->call_word = accept << WORD_ACCEPT;
     p->receives = e;
     p->state = STATE_RECEIVING;

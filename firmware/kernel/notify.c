@@ -20,7 +20,6 @@ static void take_bits(struct process *p, uint32_t into) {
 void notify_deliver(struct process *p) {
     p->frame.x[REG_A1] = (uint64_t)DELIVER_NOTIFIED << 24;
     take_bits(p, REG_A3);
-    p->since_recv = 0;
 }
 
 void notify_signal(struct process *p, uint64_t bits) {

@@ -65,6 +65,7 @@ struct process {
     uint64_t deadline;  /* 0: not in the list */
     uint64_t cpu_ticks;
     uint64_t since_recv;
+    uint64_t received_at; /* receiving: since when */
     uint64_t share_used;
     uint16_t payer;     /* whose share pays for what runs now */
 

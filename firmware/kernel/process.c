@@ -219,6 +219,8 @@ static void stop(struct process *p, uint32_t fault, uint64_t value) {
     p->fault_pc = p->frame.x[REG_PC];
     p->frame = (struct trap_frame){0};
     ipc_peer_stopped(p);
+    for (uint32_t i = 0; i < PROCESS_SLOTS; i++) /* whoever has its place next does not pay for what it asked */
+        if (processes[i].payer == p->index) processes[i].payer = (uint16_t)i;
     sched_remove(p);
     p->state = STATE_STOPPED;
     p->load_page = 0;

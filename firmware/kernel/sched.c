@@ -104,6 +104,10 @@ void sched_remove(struct process *p) {
 
 /* A blocked process goes on with this result. */
 void sched_wake(struct process *p, status_t result) {
+    if (p->state == STATE_RECEIVING) { /* as much of its budget comes back as others could have used of the processor */
+        uint64_t slept = arch_time() - p->received_at;
+        p->since_recv = slept < p->since_recv ? p->since_recv - slept : 0;
+    }
     p->frame.x[REG_A0] = result;
     sched_deadline_clear(p);
     sched_ready(p);
@@ -167,17 +171,22 @@ static bool beyond_budget(const struct process *p) {
     return p->row->request_budget && p->since_recv > p->row->request_budget;
 }
 
+/* An app waits for what servers have done for it beyond its share, also longer than a period. Others may have had that as spare time. */
+static void settle_share(struct process *p) {
+    uint64_t due = p->state != STATE_EMPTY && p->kind == KIND_APP ? (uint64_t)p->row->share * LIMIT_SHARE_PERIOD_TICKS / 1000 : UINT64_MAX;
+    p->share_used = p->share_used > due ? p->share_used - due : 0;
+}
+
 /* Budgets are looked at here too, for a server that sleeps whenever its slice ends and so is never the one that a tick finds. */
 static void new_period(uint64_t now) {
     period_end = now + LIMIT_SHARE_PERIOD_TICKS;
     for (uint32_t i = 0; i < PROCESS_SLOTS; i++) {
         struct process *p = &processes[i];
         if (beyond_budget(p)) process_stop(p, FAULT_HUNG, p->since_recv);
-        p->share_used = 0;
+        settle_share(p);
         if (stalled(p) && now >= p->stalled_until) {
             go_on(p);
-        } else if (p->throttled) {
-            p->throttled = false;
+        } else if (p->throttled && !over_share(p)) {
             if (p->state == STATE_READY && p != current && !stalled(p)) put_tail(p);
         }
     }
@@ -264,7 +273,9 @@ void sched_run(void) {
         p = ready_head[high_bit((uint32_t)ready_ranks)];
         take(p);
     }
-    sched_account(arch_time());
+    uint64_t now = arch_time();
+    sched_account(now);
+    if (timer_at > now + LIMIT_SLICE_TICKS) timer_set(now + LIMIT_SLICE_TICKS); /* it was set for a sleep that does not come */
     current = p;
     map_switch(p->satp);
 }

@@ -324,6 +324,37 @@ CASE(asking_in_vain_does_not_renew_the_budget) {
     CHECK_EQ(proc(MIDDLE)->fault, FAULT_HUNG);
 }
 
+/* Nor does telling oneself something: bits are no message. */
+CASE(ones_own_signal_does_not_renew_the_budget) {
+    leave_ready(1 << MIDDLE | 1 << CLIENT);
+    struct process *m = proc(MIDDLE);
+    CHECK_EQ(sys(m, SYS_CAP_MINT, H_NOTE, 1, RIGHT_CALL), E_OK);
+    uint64_t own = reg(m, 1);
+    for (uint32_t i = 0; i < 1000 && m->state == STATE_READY; i++) {
+        spin(m, SLICE);
+        if (m->state != STATE_READY) break;
+        CHECK_EQ(sys(m, SYS_NOTIFY, own), E_OK);
+        CHECK_EQ(receive(m, 0), E_OK);
+    }
+    CHECK_EQ(m->fault, FAULT_HUNG);
+}
+
+/* What it slept comes back, and no more than that. */
+CASE(a_nap_gives_back_as_much_budget_as_it_was_long) {
+    leave_ready(1 << MIDDLE | 1 << CLIENT);
+    struct process *m = proc(MIDDLE);
+    uint64_t naps = 0;
+    for (; naps < 1000 && m->state == STATE_READY; naps++) {
+        spin(m, 4 * SLICE);
+        if (m->state != STATE_READY) break;
+        CHECK_EQ(receive_until(m, 0, host_time + 1), BLOCKED);
+        tick(1);
+        CHECK_EQ(outcome(m), E_DEADLINE);
+    }
+    CHECK_EQ(m->fault, FAULT_HUNG);
+    CHECK(naps * 4 * SLICE <= TEST_BUDGET + 8 * SLICE);
+}
+
 CASE(sleeping_through_each_tick_does_not_hide_a_spinning_server) {
     leave_ready(1 << MIDDLE);
     uint32_t turns = 0;
@@ -351,4 +382,16 @@ CASE(deadlines_end_while_nobody_runs) {
     CHECK(current == proc(CLIENT));
     CHECK_EQ(outcome(proc(CLIENT)), E_DEADLINE);
     CHECK_EQ(host_time, end);
+}
+
+/* The timer was far away, for the sleep of one that is over its share; it must not be for whoever runs instead. */
+CASE(a_slice_ends_beside_spare_time_too) {
+    leave_ready(1 << LOW);
+    proc(LOW)->share_used = PERIOD;
+    CHECK(next(SLICE) == proc(LOW) && proc(LOW)->throttled);
+    CHECK(host_timer <= host_time + SLICE);
+    notify_signal(proc(MIDDLE), 1);
+    sched_run();
+    CHECK(current == proc(MIDDLE));
+    CHECK(host_timer <= host_time + SLICE);
 }

@@ -336,3 +336,45 @@ CASE(giving_memory_back_keeps_nobody_waiting) {
     CHECK_EQ(proc(APP)->state, STATE_EMPTY);
     CHECK(current == proc(CLIENT));
 }
+
+CASE(a_new_app_does_not_pay_for_what_an_old_one_in_its_slot_asked) {
+    staged();
+    uint64_t handle = spawned("probe");
+    CHECK_EQ(steps(handle, SUP_RESUME), E_OK);
+    struct process *server = proc(SERVER);
+    CHECK_EQ(call(proc(APP), HANDLE_BOOT + 2), BLOCKED);
+    CHECK_EQ(receive(server, 0), E_OK);
+    CHECK_EQ(server->payer, APP);
+    CHECK_EQ(sys(proc(MIDDLE), SYS_SUPERVISE, handle, SUP_KILL), E_OK);
+    CHECK_EQ(server->payer, SERVER);
+}
+
+/* An app of a share of 20 % asks for what takes a server almost three periods, again and again; nobody else runs. */
+CASE(a_share_holds_for_what_servers_do_longer_than_a_period) {
+    staged();
+    struct spawn_request request = good_request();
+    request.share = 200;
+    struct process *server = proc(SERVER), *app = proc(APP);
+    CHECK_EQ(spawn(request), E_OK);
+    CHECK_EQ(steps(reg(proc(MIDDLE), 1), SUP_RESUME), E_OK);
+    for (uint32_t i = 0; i < SYSTEM_PROCESSES; i++)
+        while (i != SERVER && outcome(proc(i)) != BLOCKED) sys(proc(i), SYS_WAIT, H_NOTE);
+    CHECK_EQ(receive(server, 0), BLOCKED);
+    tick(LIMIT_SLICE_TICKS);
+    sched_run();
+    uint64_t begun = host_time, used = server->cpu_ticks + app->cpu_ticks;
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK(current == app);
+        CHECK_EQ(call(app, HANDLE_BOOT + 2, .within = 100000000), BLOCKED);
+        for (uint32_t slice = 0; slice < 295; slice++) {
+            tick(LIMIT_SLICE_TICKS);
+            sched_run();
+            CHECK(current == server);
+        }
+        CHECK_EQ(reply(server, cap_handle(server, &server->caps[app->reply_slot])), E_OK);
+        CHECK_EQ(receive(server, 0), BLOCKED);
+        sched_run(); /* idle until the app may go on */
+    }
+    uint64_t got = server->cpu_ticks + app->cpu_ticks - used;
+    CHECK(got * 1000 <= (host_time - begun) * 220);
+}
