@@ -1,5 +1,5 @@
 # A token bucket per caller: how much one may take at once, and how fast it gets that back.
-# Used by services that hand out something scarce. Pure arithmetic on the caller's index and clock; never asks the kernel.
+# Used by services that hand out something scarce. Pure arithmetic on who the caller is and the clock; never asks the kernel.
 
 import contract
 
@@ -10,12 +10,15 @@ class Buckets:
         self.per_second = per_second
         self.full = burst * contract.LIMIT_TICK_HZ  # levels are in units per tick, so that nothing is lost by rounding
         self.levels = [self.full] * callers
+        self.names = [0] * callers  # service ids: an app's index is another app's later on
         self.seen = [0] * callers  # when each level was last true
 
-    # Whether this caller may have so much now; it is charged only then.
-    def take(self, caller, amount, now):
-        level = min(self.full, self.levels[caller] + (now - self.seen[caller]) * self.per_second)
-        self.seen[caller] = now
+    # Whether this caller, by index and service id, may have so much now; it is charged only then.
+    def take(self, caller, name, amount, now):
+        level = self.full
+        if self.names[caller] == name:
+            level = min(level, self.levels[caller] + (now - self.seen[caller]) * self.per_second)
+        self.names[caller], self.seen[caller] = name, now
         cost = amount * contract.LIMIT_TICK_HZ
         allowed = cost <= level
         self.levels[caller] = level - cost if allowed else level

@@ -43,7 +43,7 @@ def on_exec(restarts, bundle):
     _require(bundle)
     if restarts > contract.LIMIT_APP_RESTARTS:
         raise Refuse(contract.STATUS_MALFORMED)
-    if not _buckets.take(kernel.sender(), 1, kernel.time()):
+    if not _buckets.take(kernel.sender(), kernel.sender_id(), 1, kernel.time()):
         raise Refuse(contract.STATUS_RATE_LIMITED)
     owner = _owner()
     if not _children.has_room(owner):

@@ -75,7 +75,7 @@ def on_get_entropy(count):
         raise Refuse(contract.STATUS_MALFORMED)
     if count > contract.LIMIT_ENTROPY_BYTES:
         raise Refuse(contract.STATUS_TOO_LARGE)
-    if not _buckets.take(kernel.sender(), count, kernel.time()):
+    if not _buckets.take(kernel.sender(), kernel.sender_id(), count, kernel.time()):
         raise Refuse(contract.STATUS_RATE_LIMITED)
     _source.draw(count)
     return server.dma(caps.DMA_RNG, 0, count)
