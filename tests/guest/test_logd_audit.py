@@ -220,7 +220,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "a process that is none": {"subject_ix": COUNT},
     "about nobody": {"subject_ix": 0x7FFF},
     "an app where a service is": {"subject_ix": 0x8000},
-    "an app beyond all": {"subject_ix": 0x8000 | 32},
+    "an app beyond all": {"subject_ix": 0x8000 | COUNT + CONTRACT.number("limit.app_slots")},
     "an asker that is none": {"via_ix": COUNT},
     "an asker that is no app": {"via_ix": 0x8000 | 0x7FFF},
     "a target with a hole": {"target": b"a\0b".ljust(32, b"\0")},

@@ -104,7 +104,7 @@ def _is_decision(draft):
 # Apps have the dense indices above those of the recipe's processes.
 def _is_process(index):
     if index & contract.AUDIT_APP:
-        return caps.PROCESS_COUNT <= index ^ contract.AUDIT_APP < contract.LIMIT_PROCESSES
+        return caps.PROCESS_COUNT <= index ^ contract.AUDIT_APP < caps.PROCESS_COUNT + contract.LIMIT_APP_SLOTS
     return index < caps.PROCESS_COUNT
 
 
