@@ -149,6 +149,29 @@ def test_service_that_dies_later_is_restarted_and_ready_again(machine: Make, fau
     assert m.exit_code is None
 
 
+MUTE = """
+import kernel, caps, server, contract
+if kernel.incarnation() == 1:
+    server.serve({}, contract.MARK_DROPD_READY)
+while True:
+    kernel.wait(caps.NOTIFICATION)
+"""
+
+
+def test_service_that_comes_back_mute_keeps_nobody_from_an_answer(machine: Make) -> None:
+    """Not for longer than it may take to be ready; and whoever dies meanwhile and ranks higher is started before its next try."""
+    m = machine(sources={"selftest": IDLE, "dropd": MUTE})
+    m.boot()
+    me, ready = Asker(m, "selftest"), m.contract.SERVICE_TIME_ALL_READY
+    m.crash("dropd", m.contract.FAULT_MEMORY)
+    m.crash("policyd", m.contract.FAULT_MEMORY)
+    for _ in range(3):
+        until = m.now + m.contract.EDGE_DEADLINE_INIT_ALL
+        answer = me.ask(me.handle("INIT"), m.contract.OP_INIT_ROUTE_GET, b"rngd", deadline=until, accept=1)
+        assert (answer.status, m.process("policyd").incarnation) == (m.contract.STATUS_OK, 2)
+    assert m.now < (2 + m.process("dropd").row.restarts) * ready
+
+
 def test_two_deaths_at_once_are_both_seen(machine: Make) -> None:
     m = machine(sources={"selftest": IDLE})
     m.boot()

@@ -61,7 +61,7 @@ class System:
 
     def _start(self, child):
         kernel.supervise(child.handle, contract.SUP_RESUME)
-        if not _answers_ready(child):
+        if not _answers_ready(child, True):
             self._look_after(child)
 
     # A child may have been dealt with before its notification was read, so the kernel's record decides, not the bit.
@@ -73,9 +73,10 @@ class System:
             action, code = supervision.after(child, fault, value, self.bringing_up, self._proves())
             if action == supervision.RESTART:
                 kernel.supervise(child.handle, contract.SUP_RESTART)
-                ready = not child.ready or _answers_ready(child)
+                ready = not child.ready or _answers_ready(child, self.bringing_up)
                 trail.event(contract.AUDIT_KIND_RESTART, fault, child.index)
-                if ready:
+                # Later on its end is told by its bit, like any other: whoever ranks higher and has stopped meanwhile comes first.
+                if ready or not self.bringing_up:
                     return
                 continue
             child.over = True
@@ -94,8 +95,9 @@ class System:
 
 
 # Whether this incarnation is ready. One that neither answers nor stops in time is stopped, and so has a fault to judge.
-def _answers_ready(child):
-    until = client.deadline(contract.EDGE_DEADLINE_ALL_READY)
+# Once others may ask, nobody's routes and restarts wait longer for it than it may take.
+def _answers_ready(child, alone):
+    until = client.deadline(contract.EDGE_DEADLINE_ALL_READY if alone else contract.SERVICE_TIME_ALL_READY)
     try:
         client.call(child.ready, contract.OP_ALL_READY, b"", until)
     except Refuse:
@@ -119,6 +121,7 @@ def on_phase_done(phase):
         raise Refuse(status)
     decisions = trail.decisions()
     if decisions is None:
+        trail.told()  # policyd may hold its lines all the same
         raise Refuse(contract.STATUS_UNAVAILABLE)
     _system.close_phase(decisions)
 
