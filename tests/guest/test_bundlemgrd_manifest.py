@@ -64,7 +64,7 @@ TRUST = tuple(
 def staged(data: bytes, pieces: Iterable[bytes] | None = None) -> bytes:
     """The region that these bytes come to lie in."""
     region = bytearray(REGION)
-    session = STAGING.Session(None, 0, memoryview(region), len(data), None, 0)
+    session = STAGING.Session(None, 0, memoryview(region), len(data), None, 0, 0)
     for piece in pieces or [data]:
         session.put(piece, 0)
     assert session.is_complete()

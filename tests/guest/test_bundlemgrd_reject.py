@@ -21,6 +21,7 @@ from nxb import (
     PUBLISHERS,
     PUT,
     SELFTEST,
+    SESSION,
     STALE,
     STATUS,
     STRANGER,
@@ -256,6 +257,24 @@ def test_session_is_nobody_elses_until_it_is_given_up(kept: Keeping) -> None:
     assert not any(kept.region(0)), "nothing of the one before is left"
     assert kept.ask("put", bytes(4) + GOOD, other).status == STATUS["ok"]
     assert kept.ask("verify", ONE, other).status == STATUS["ok"]
+
+
+@pytest.mark.parametrize("begins_again", [False, True])
+def test_session_that_is_dragged_out_is_somebody_elses_in_the_end(kept: Keeping, begins_again: bool) -> None:
+    other = Asker(kept.machine, "dropd")
+    start = struct.pack("<I", 200_000) + ONE
+    begun = kept.machine.now
+    assert kept.ask("stage", start).status == STATUS["ok"]
+    for number in range(1000):
+        kept.later(STALE - 1000)
+        if kept.ask("stage", start, other).status == STATUS["ok"]:
+            break
+        if begins_again:
+            assert kept.ask("stage", start).status == STATUS["ok"]
+        else:
+            assert kept.ask("put", struct.pack("<I", number) + b"x").status == STATUS["ok"]
+    assert begun + SESSION < kept.machine.now < begun + SESSION + 2 * STALE
+    assert kept.ask("put", bytes(4) + b"x") == DENIED
 
 
 def test_the_same_one_can_begin_again(kept: Keeping) -> None:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 import pytest
-from nxb import ACTION, CONTENTS, CONTRACT, GOOD, PAGE, STATUS, made
+from nxb import ACTION, CONTENTS, CONTRACT, GOOD, OP, PAGE, STATUS, made
 from shims.asker import Asker
 from shims.bundles import Keeping
 from shims.machine import Machine
@@ -111,6 +111,24 @@ def test_what_could_not_be_purged_before_is_purged_then(kept: Keeping) -> None:
     kept.start("bundlemgrd")
     assert kept.listed() == []
     assert app.ask(store, KV["get"], b"key").status == STATUS["not_found"]
+
+
+def test_keystored_that_is_mute_is_waited_for_once_however_many_are_to_be_purged(kept: Keeping) -> None:
+    """execd, which gives up sooner than two such waits are long, can go on starting other apps."""
+    names = [f"selftest.{number}".encode() for number in range(4)]
+    for name in names:
+        assert kept.install(made(id=name.decode()), name) == STATUS["ok"]
+    kept.crash("keystored")
+    kept.machine.actor("keystored")  # it is there, and takes no request
+    wait = CONTRACT.number("edge_deadline.keystored.all")
+    for name in names[:3]:
+        begun = kept.machine.now
+        asker = kept.asker
+        asked = asker.ask(asker.given("bundlemgrd"), OP["uninstall"], name, deadline=begun + 10 * wait)
+        assert (asked.status, kept.machine.now < begun + 2 * wait + wait // 2) == (STATUS["unavailable"], True)
+    begun = kept.machine.now
+    assert kept.open(names[3])[0] == STATUS["ok"]
+    assert kept.machine.now < begun + wait + wait // 2
 
 
 def test_of_two_versions_the_newer_stays(kept: Keeping) -> None:

@@ -22,13 +22,15 @@ class Keeper:
 
     # 0 or why not. One session at a time; another one's ends.
     def stage(self, owner, size, name, now):
+        before = self.session
+        began = before.began if before is not None and before.owner == owner and not before.is_stale(now) else now
         self.drop()
         if size > manifest.FILE_MOST:
             return contract.BUNDLE_REFUSAL_TOO_LARGE
         number = self.shelf.free()
         if number is None:
             return contract.BUNDLE_REFUSAL_QUOTA
-        self.session = Session(owner, number, regions.open(number), size, name, now)
+        self.session = Session(owner, number, regions.open(number), size, name, began, now)
         return 0
 
     def drop(self):
@@ -74,22 +76,25 @@ class Keeper:
             if other.name == bundle.name:
                 self._retire(other, UNINSTALLED)
         self.sweep()
-        return bundle not in self.shelf.bundles or self.purge(bundle.service_id, bundle.publisher)
+        if bundle not in self.shelf.bundles:
+            return True
+        return not bundle.emptied and self.purge(bundle.service_id, bundle.publisher)
 
     def _retire(self, bundle, what):
         self.book.mark(bundle.number, what)
         bundle.what = what
 
-    # Empty what nobody uses any more. After that nobody can store anything under an uninstalled name, so it is purged then.
+    # Empty what nobody uses any more. After that nobody can store anything under an uninstalled name, so it is purged then. A keystored
+    # that does not answer is waited for once, however many are to be purged.
     def sweep(self):
-        for bundle in list(self.shelf.bundles):
-            if bundle.what != INSTALLED and self._is_over(bundle):
+        answers = True
+        for bundle in [one for one in self.shelf.bundles if one.what != INSTALLED]:
+            bundle.emptied = bundle.emptied or regions.free(bundle.number)
+            if bundle.emptied and bundle.what == UNINSTALLED:
+                answers = answers and self.purge(bundle.service_id, bundle.publisher)
+            if bundle.emptied and (answers or bundle.what == REPLACED):
                 self.book.mark(bundle.number, NOTHING)
                 self.shelf.bundles.remove(bundle)
-
-    def _is_over(self, bundle):
-        bundle.emptied = bundle.emptied or regions.free(bundle.number)
-        return bundle.emptied and (bundle.what == REPLACED or self.purge(bundle.service_id, bundle.publisher))
 
     # ---- after a restart ----
 

@@ -6,20 +6,20 @@ import manifest
 
 
 class Session:
-    # owner: whose bundle it will be judged as; view: of the whole region, to write.
-    def __init__(self, owner, number, view, size, name, now):
+    # owner: whose bundle it will be judged as; view: of the whole region, to write; began: when it came, with one that it gave up before.
+    def __init__(self, owner, number, view, size, name, began, now):
         self.owner, self.number, self.view = owner, number, view
         self.size, self.name = size, name
         self.got = 0
-        self.touched = now
+        self.began, self.touched = began, now
         self.sealed = False
 
     def is_complete(self):
         return self.got == self.size
 
-    # Whether whoever brings it has given up, by all that can be seen.
+    # Whether whoever brings it has given up, by all that can be seen, or has had its time.
     def is_stale(self, now):
-        return now - self.touched > contract.LIMIT_BUNDLE_STAGE_TICKS
+        return now - self.touched > contract.LIMIT_BUNDLE_STAGE_TICKS or now - self.began > contract.LIMIT_BUNDLE_SESSION_TICKS
 
     # The next bytes of the file; there are no more of them than are missing.
     def put(self, data, now):
