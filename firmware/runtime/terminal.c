@@ -177,6 +177,7 @@ void terminal_set_interrupt(int character) {
     if (character == NO_INTERRUPT) return;
     last = first;
     for (uint32_t at = first; at != end; at++) typed(ring[at % RING]);
+    if (port.open) lend(); /* a full ring may be empty now, and who reads next would wait for a device that has no buffer */
 }
 
 /* ---- What is printed ---- */

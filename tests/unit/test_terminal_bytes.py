@@ -109,6 +109,12 @@ def test_interrupt_character_interrupts_and_is_not_read(program: Path, before: b
     assert sorted(told(program, [*lines, "k", "r 9", "k"])) == sorted(["1", "set", "1", "6162", "0"])
 
 
+def test_ring_full_of_interrupt_characters_is_lent_again(program: Path) -> None:
+    """They are taken out, and nobody reads a byte after which buffers would be lent."""
+    lines = [f"t {'03' * RING}", "p", f"i {CTRL_C}", "k", "m t 61", "g"]
+    assert told(program, lines) == ["1", "set", "1", str(0x61)]
+
+
 def test_interrupt_is_seen_while_a_script_computes(program: Path) -> None:
     assert told(program, [f"i {CTRL_C}", "t 03", "p", "k"]) == ["set", "0", "1"]
 
