@@ -191,6 +191,7 @@ static bool sent(void) {
 
 void terminal_write(const char *text, size_t bytes) {
     while (port.open && bytes > 0) {
+        if (interrupted()) return;
         while (!sent()) {
             if (interrupted()) return;
             terminal_wait(0);
@@ -201,8 +202,6 @@ void terminal_write(const char *text, size_t bytes) {
         port.sending = true;
         text += count;
         bytes -= count;
-        if (bytes == 0) return;
-        terminal_poll();
-        if (interrupted()) return;
+        if (bytes > 0) terminal_poll();
     }
 }

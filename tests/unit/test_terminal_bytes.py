@@ -146,6 +146,12 @@ def test_interrupt_gets_through_a_write_that_the_host_takes_all_the_time(program
     assert answers[3] == data[: CONTRACT.number("terminal.send_bytes")].hex()
 
 
+def test_nothing_is_written_after_an_interrupt_however_short(program: Path) -> None:
+    """Until it has been raised. What is written where there is no interrupt character is nobody's to interrupt."""
+    assert told(program, [f"i {CTRL_C}", "t 03", "p", "w 61", "o", "k", "w 62", "o"])[3:] == ["", "1", "1", "62"]
+    assert told(program, [f"i {CTRL_C}", "t 03", "p", "i -1", "w 61", "o"])[-1] == "61"
+
+
 # ---- A slow host, a device that lies ---------------------------------------------------------------------------------
 
 
