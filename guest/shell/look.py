@@ -7,6 +7,7 @@ import contract
 import names
 import shown
 import terminal
+from keys import Keys
 
 import nexus
 
@@ -49,7 +50,9 @@ def top(words):
         lines = _usage(before, now, max(1, at - then))
         terminal.write(b"\x1b[H" + "".join([line + "\x1b[K\r\n" for line in lines]).encode() + b"\x1b[J")
         before, then = now, at
-    terminal.read()
+    key = Keys()
+    while not key.feed(terminal.read()) and terminal.ready():
+        pass
 
 
 # Whether one was typed within a second.

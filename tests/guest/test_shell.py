@@ -213,9 +213,11 @@ def test_apps_have_the_name_of_their_bundle(shell: Callable[..., Shell]) -> None
     assert any("app:selftest.stay" in row for row in plain(one.type(b"bundles\rps\r")).split("\r\n"))
 
 
-def test_top_shows_a_screen_each_second_until_a_key(shell: Callable[..., Shell]) -> None:
+@pytest.mark.parametrize("key", [b"q", b"\x1b[A", b"\x1b[1;5C", "ü".encode()])
+def test_top_shows_a_screen_each_second_until_a_key(key: bytes, shell: Callable[..., Shell]) -> None:
+    """Of which nothing is left for the prompt."""
     one = shell()
-    one.presses = [b"q"]
+    one.presses = [key]
     shown = one.type(b"top\r")
     screen = Screen(lambda _character: 1)
     screen.write(shown.encode())
