@@ -94,9 +94,11 @@ _REFUSED = (
 
 # Columns that this character takes: 0, 1 or 2; -1 if it is none to insert.
 def width(character):
-    point = ord(character)
-    if 0x20 <= point < 0x7F:
+    if " " <= character <= "~":
         return 1
+    point = ord(character)
+    if point < 0x80 or point > 0x10FFFF or chr(point) != character:  # a control, or spelled too long
+        return -1
     if _within(_REFUSED, point):
         return -1
     if _within(_COMBINING, point):

@@ -1,7 +1,7 @@
 """The shell of a booted system, typed on its terminal: what default rights give a person and what they don't, and each command where policy
 allows it.
 
-Scenario: one boot of system `default`, then one of `test-shell`. Everything refused is looked up in the trail in the machine's memory.
+Scenario: one boot of system `default`, the others of `test-shell`. Everything refused is looked up in the trail in the machine's memory.
 """
 
 from __future__ import annotations
@@ -153,6 +153,21 @@ def test_every_command_works_where_policy_allows_it(boot: Boot) -> None:
     end = person.machine.wait()
     assert end is not None
     assert end.code == CONTRACT.number("exit.ok")
+
+
+def test_characters_of_others_that_are_spelled_wrong_are_shown_as_hex(boot: Boot) -> None:
+    """The interpreter itself takes ASCII in two bytes, of which the second is a terminal's control, and numbers beyond Unicode."""
+    person = Person(boot(system="test-shell"))
+    wrong = b"X\xc1\x9b31mY\xf7\xbf\xbf\xbfZ\xc0\x9b[1m\xe0\x82\x9b"
+    person.types("repl", ">>> ")
+    person.program("import nexus")
+    assert person.program(f"nexus.log(str({wrong!r}, 'utf-8'))") == []
+    person.types("exit()")
+    person.terminal.send("log 1\r")
+    person.terminal.expect(PROMPT)
+    seen = COLOURS.sub("", person.terminal.before.decode("latin-1")).partition("\r\n")[2]
+    assert r"X\xc1\x9b31mY\xf7\xbf\xbf\xbfZ\xc0\x9b[1m\xe0\x82\x9b" in seen
+    assert re.search("[\x1b\x80-\x9f\xf5-\xff]", seen) is None
 
 
 def leave_and_come_back(person: Person) -> None:
