@@ -170,6 +170,8 @@ int terminal_read(void) {
     return byte;
 }
 
+int terminal_interrupt(void) { return interrupt; }
+
 /* A Ctrl-C may have come a moment before there was anything to interrupt. */
 void terminal_set_interrupt(int character) {
     uint32_t end = last;

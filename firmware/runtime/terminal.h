@@ -45,3 +45,4 @@ void terminal_wait(uint64_t deadline);
 
 /* The interrupt character, or -1 for none: it is taken out of what was typed, also before it was set, and interrupts instead. */
 void terminal_set_interrupt(int character);
+int terminal_interrupt(void);

@@ -46,6 +46,14 @@ static mp_obj_t module_write(mp_obj_t data) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(write_obj, module_write);
 
+/* Set the interrupt character, -1 for none; gives the one before, to be set again: until then nothing is interrupted, and nothing is lost. */
+static mp_obj_t module_interrupt(mp_obj_t character) {
+    int before = terminal_interrupt();
+    terminal_set_interrupt(mp_obj_get_int(character));
+    return MP_OBJ_NEW_SMALL_INT(before);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(interrupt_obj, module_interrupt);
+
 static const mp_rom_map_elem_t terminal_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_terminal)},
     {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&open_obj)},
@@ -53,6 +61,7 @@ static const mp_rom_map_elem_t terminal_table[] = {
     {MP_ROM_QSTR(MP_QSTR_ready), MP_ROM_PTR(&ready_obj)},
     {MP_ROM_QSTR(MP_QSTR_connected), MP_ROM_PTR(&connected_obj)},
     {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_interrupt), MP_ROM_PTR(&interrupt_obj)},
     {MP_ROM_QSTR(MP_QSTR_kept), MP_ROM_PTR(&kept_obj)},
 };
 static MP_DEFINE_CONST_DICT(terminal_globals, terminal_table);

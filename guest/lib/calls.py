@@ -152,10 +152,15 @@ def ask(name, op, payload, ticks):
         raise TooLarge(contract.STATUS_TOO_LARGE)
     try:
         if name not in ways:
-            ways[name] = route.get(name)
+            learn(name)
         return bytes(client.call(ways[name], op, payload, client.deadline(ticks)))
     except wire.Refuse as refusal:
         raise _KINDS.get(refusal.status, Error)(refusal.status)
+
+
+# The prompt has one of its own: Ctrl-C in between would lose the capability.
+def learn(name):
+    ways[name] = route.get(name)
 
 
 def _bytes(text):

@@ -11,6 +11,7 @@ import contract
 import kept
 import kernel
 import names
+import terminal
 import ways
 
 Error = calls.Error
@@ -32,6 +33,20 @@ log = calls.log
 time = calls.time
 
 calls.ways = ways.Ways(names.ROUTES, kept.WAYS, calls.ways)
+_learn = calls.learn
+_NO_KEY = -1
+
+
+# Ctrl-C waits until it is written down where the capability is.
+def _learn_whole(name):
+    before = terminal.interrupt(_NO_KEY)
+    try:
+        _learn(name)
+    finally:
+        terminal.interrupt(before)
+
+
+calls.learn = _learn_whole
 
 _TICKS = contract.LIMIT_TICK_HZ // 1_000_000  # a microsecond
 _PAGE = 4096

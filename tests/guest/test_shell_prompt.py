@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from shims.screen import Screen
-from shims.shellworld import Shell, plain
+from shims.shellworld import CTRL_C, NO_KEY, Shell, plain
 
 # ---- ways ------------------------------------------------------------------------------------------------------------
 
@@ -34,6 +34,25 @@ def test_handle_to_somebody_else_is_no_good_there(shell: Callable[..., Shell]) -
     one.terminal.kept[:64] = one.machine.handle("shell", "INIT").to_bytes(4, "little") * 16
     assert one.said("rng")[0].startswith(("REFUSED", "DENIED"))
     assert one.said("uptime")[0].startswith("up ")
+
+
+@pytest.mark.parametrize("system", ["test-shell", "default"])
+def test_interrupt_waits_while_a_way_is_fetched(system: str, shell: Callable[..., Shell]) -> None:
+    """And no longer; by default rights it is refused."""
+    one = shell(system)
+    keys, meanwhile = one.terminal.interrupt_keys, []
+    one.during("init", one.contract.OP_INIT_ROUTE_GET, lambda: meanwhile.append(keys[-1]))
+    one.said("rng")
+    assert (meanwhile, keys[1:]) == ([NO_KEY], [NO_KEY, CTRL_C, NO_KEY, CTRL_C, NO_KEY])
+
+
+def test_interrupted_way_takes_up_a_slot_once(shell: Callable[..., Shell]) -> None:
+    one = shell()
+    one.during("init", one.contract.OP_INIT_ROUTE_GET, lambda: one.terminal.press(CTRL_C))
+    before = len(one.machine.process("shell").caps)
+    assert one.said("rng") == ["^C"]
+    assert re.fullmatch("[0-9a-f]{32}", one.said("rng")[0])
+    assert len(one.machine.process("shell").caps) == before + 1
 
 
 # ---- completion ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Used by host tests and the fuzzing of the shell. All that is typed is given at o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ SHELL = "shell"
 IDLE = "import kernel, caps\nkernel.wait(caps.NOTIFICATION, 0)\n"  # what it does until the test takes its place
 MODES = {"PROMPT": 0, "FRIENDLY": 1, "RAW": 2}
 MILLISECOND = 10_000  # ticks
+NO_KEY, CTRL_C = -1, 3
 
 
 class NothingTyped(BaseException):
@@ -36,6 +38,7 @@ class Terminal:
         self.typed = bytearray()
         self.shown = bytearray()
         self.kept = memoryview(bytearray(kept_bytes))
+        self.interrupt_keys = [NO_KEY]  # one after the other
 
     def read(self) -> int:
         if not self.typed:
@@ -48,6 +51,20 @@ class Terminal:
     def write(self, data: bytes) -> None:
         self.shown += data
 
+    def interrupt(self, character: int) -> int:
+        before = self.interrupt_keys[-1]
+        self.interrupt_keys.append(character)
+        if character != NO_KEY and character in self.typed:
+            self.typed = self.typed.replace(bytes([character]), b"")
+            raise KeyboardInterrupt
+        return before
+
+    def press(self, key: int) -> None:
+        """While the shell does something else than read."""
+        if key == self.interrupt_keys[-1]:
+            raise KeyboardInterrupt
+        self.typed.append(key)
+
 
 class Shell:
     """One process `shell` of a machine that has been brought up, in the test's hand."""
@@ -59,7 +76,6 @@ class Shell:
         row, contract = machine.process(SHELL).row, machine.loaded_contract
         self.generated = image.generated(machine.system_row, row, contract, machine.policy, machine.root)
         self.terminal = Terminal(self.contract.TERMINAL_KEPT_BYTES)
-        self.interrupt_keys: list[int] = []
         self.slept = 0
         self.presses: list[bytes] = []  # typed one after the other, each when somebody sleeps
 
@@ -89,6 +105,20 @@ class Shell:
         first = next(number for number, line in enumerate(lines) if line.endswith(f"> {command}"))
         return [line.rstrip() for line in lines[first + 1 : -1]]
 
+    def during(self, server: str, op: int, act: Callable[[], None]) -> None:
+        """Do that whenever the shell has asked this of that service, before it goes on."""
+        kernel: Any = self.kernel
+        call, process = kernel.call, self.machine.process(SHELL)
+
+        def called(handle: int, *rest: int) -> int:
+            asked = self.machine.system_row.processes[process.caps[handle].object].name, kernel.buffer[1]
+            answer = int(call(handle, *rest))
+            if asked == (server, op):
+                act()
+            return answer
+
+        kernel.call = called
+
     def module(self, name: str = "nexus") -> Any:
         """As imported in a fresh interpreter, as a program at the prompt has it."""
         return self.loader().load(name)
@@ -96,7 +126,7 @@ class Shell:
     def loader(self) -> Loader:
         given: dict[str, Any] = {"kernel": self.kernel, "contract": self.contract, "terminal": self.terminal}
         given["frame"] = Frame(self.kernel, self.contract)
-        given["micropython"] = SimpleNamespace(const=micropython.const, kbd_intr=self.interrupt_keys.append)
+        given["micropython"] = SimpleNamespace(const=micropython.const, kbd_intr=self.terminal.interrupt)
         given["repl"] = SimpleNamespace(**MODES, enter=self._enter)
         given["time"] = SimpleNamespace(sleep_ms=self._sleep)
         given["gc"] = SimpleNamespace(**vars(GC), mem_alloc=lambda: 50_000, mem_free=lambda: 150_000)
