@@ -4,8 +4,11 @@ import commands
 import contract
 import names
 import shown
+import terminal
 
 import nexus
+
+_NO_KEY = -1
 
 
 def bundles(words):
@@ -34,19 +37,24 @@ def exec(words):
     if not 1 <= len(words) <= 2:
         raise commands.Usage()
     restarts = commands.number(words[1], 0, contract.LIMIT_APP_RESTARTS) if len(words) > 1 else 0
-    number = nexus.exec(words[0], restarts)
-    print("started %x" % number)
-    if waits:
-        _wait(number)
-
-
-# Ctrl-C ends the app.
-def _wait(number):
+    before = terminal.interrupt(_NO_KEY)
     try:
-        end = nexus.wait(number)
+        number = nexus.exec(words[0], restarts)
+        terminal.interrupt(before)  # a Ctrl-C typed meanwhile counts from here on, where it is known what to end
+        print("started %x" % number)
+        end = nexus.wait(number) if waits else None
     except KeyboardInterrupt:
+        terminal.interrupt(_NO_KEY)  # a second one would leave it running
         nexus.kill(number)
+        terminal.interrupt(before)
         end = nexus.wait(number)
+    finally:
+        terminal.interrupt(before)
+    if end is not None:
+        _tell(end)
+
+
+def _tell(end):
     fault = names.FAULTS.get(end.fault, "stopped")
     status = " with status %d" % end.value if end.fault == contract.FAULT_EXIT else ""
     times = ", started %d times" % end.starts if end.starts > 1 else ""

@@ -13,7 +13,7 @@ import pytest
 from shims.asker import Asker
 from shims.objects import Halt
 from shims.screen import COLUMNS, Screen
-from shims.shellworld import MODES, Shell, plain
+from shims.shellworld import CTRL_C, MODES, NO_KEY, Shell, plain
 
 from nexus import layout
 from nexus.contract.load import load_contract
@@ -379,6 +379,26 @@ def test_interrupt_ends_the_app_that_is_waited_for(
     said = one.said("exec selftest.stay")
     assert said[-1].startswith("killed, ")
     assert one.machine.running_apps() == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("line", ["exec selftest.stay", "exec selftest.stay &"])
+def test_interrupt_while_an_app_is_started_ends_it(line: str, again: bool, shell: Callable[..., Shell]) -> None:
+    """As soon as it is known which; another Ctrl-C meanwhile changes nothing about that."""
+    one = shell()
+    one.during("execd", one.contract.OP_EXECD_EXEC, lambda: one.terminal.press(CTRL_C))
+    if again:
+        one.during("execd", one.contract.OP_EXECD_KILL, lambda: one.terminal.press(CTRL_C))
+    (said,) = one.said(line)
+    assert said == "^C" if again else said.startswith("killed, ")
+    assert one.machine.running_apps() == []
+    assert one.terminal.interrupt_keys[-2:] == [CTRL_C, NO_KEY]
+
+
+def test_interrupt_is_heard_again_after_an_app_that_is_refused(shell: Callable[..., Shell]) -> None:
+    one = shell()
+    assert one.said("exec dev.nobody") == ["NOT FOUND: there is none"]
+    assert one.terminal.interrupt_keys[-2:] == [CTRL_C, NO_KEY]
 
 
 def test_machine_is_shut_down(shell: Callable[..., Shell]) -> None:

@@ -7,6 +7,7 @@ Scenario: one boot of system `default`, the others of `test-shell`. Everything r
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -168,6 +169,18 @@ def test_characters_of_others_that_are_spelled_wrong_are_shown_as_hex(boot: Boot
     seen = COLOURS.sub("", person.terminal.before.decode("latin-1")).partition("\r\n")[2]
     assert r"X\xc1\x9b31mY\xf7\xbf\xbf\xbfZ\xc0\x9b[1m\xe0\x82\x9b" in seen
     assert re.search("[\x1b\x80-\x9f\xf5-\xff]", seen) is None
+
+
+def test_interrupt_typed_with_the_command_leaves_no_app_running(boot: Boot) -> None:
+    person = Person(boot(system="test-shell"))
+    for milliseconds in (0, 0, 2, 5, 10, 20, 50, 100):
+        person.terminal.send("exec selftest.stay\r" if milliseconds else "exec selftest.stay\r\x03")
+        if milliseconds:
+            time.sleep(milliseconds / 1000)
+            person.terminal.send("\x03")
+        person.terminal.expect(PROMPT)
+        assert person.types("kill selftest.stay") == ["NOT FOUND: none of it runs"], milliseconds
+    assert not any("app:selftest.stay" in row for row in person.types("ps"))
 
 
 def leave_and_come_back(person: Person) -> None:
