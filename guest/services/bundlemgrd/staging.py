@@ -19,7 +19,10 @@ class Session:
 
     # Whether whoever brings it has given up, by all that can be seen, or has had its time.
     def is_stale(self, now):
-        return now - self.touched > contract.LIMIT_BUNDLE_STAGE_TICKS or now - self.began > contract.LIMIT_BUNDLE_SESSION_TICKS
+        return (
+            now - self.touched > contract.LIMIT_BUNDLE_STAGE_TICKS
+            or now - self.began > contract.LIMIT_BUNDLE_SESSION_TICKS
+        )
 
     # The next bytes of the file; there are no more of them than are missing.
     def put(self, data, now):
