@@ -37,13 +37,15 @@ def exec(words):
     if not 1 <= len(words) <= 2:
         raise commands.Usage()
     restarts = commands.number(words[1], 0, contract.LIMIT_APP_RESTARTS) if len(words) > 1 else 0
-    before = terminal.interrupt(_NO_KEY)
+    number, before = None, terminal.interrupt(_NO_KEY)
     try:
         number = nexus.exec(words[0], restarts)
         terminal.interrupt(before)  # a Ctrl-C typed meanwhile counts from here on, where it is known what to end
         print("started %x" % number)
         end = nexus.wait(number) if waits else None
     except KeyboardInterrupt:
+        if number is None:  # it came before the character was off
+            raise
         terminal.interrupt(_NO_KEY)  # a second one would leave it running
         nexus.kill(number)
         terminal.interrupt(before)
