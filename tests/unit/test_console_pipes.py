@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 import termios
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,37 @@ def test_time_that_is_up_is_told(machine: FakeMachine) -> None:
     code, _, err = say(machine, "--timeout", "1s")
     assert code == 7
     assert "still up after 1 s" in err
+
+
+@contextmanager
+def endless(machine: FakeMachine, text: bytes) -> Iterator[None]:
+    """The guest prints that without a pause, as fast as it is taken."""
+
+    def write() -> None:
+        with suppress(OSError):  # the machine's end
+            while True:
+                machine.guest.sendall(text)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        machine.guest.shutdown(socket.SHUT_RDWR)
+        writer.join()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [(), ("--expect", "never;"), ("--send", "x", "--expect", r"\w+!"), ("--pty",), ("--listen", "127.0.0.1:0")],
+    ids=["pipes", "dialogue", "slow-pattern", "pty", "port"],
+)
+def test_endless_output_ends_at_the_deadline(machine: FakeMachine, way: tuple[str, ...]) -> None:
+    with endless(machine, b"x" * 65536):
+        begun = time.monotonic()
+        process = machine.start("--timeout", "1s", *way, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        assert process.wait(SECONDS) == 7
+        assert time.monotonic() - begun < SECONDS / 2
 
 
 # ---- a pty -----------------------------------------------------------------------------------------------------------
@@ -297,6 +330,12 @@ def test_dialogue_of_a_live_machine_begins_now(machine: FakeMachine) -> None:
     code, _, err = say(machine, "--send", "x", "--expect", "ready", "--timeout", "1")
     assert code == 7
     assert "`ready` did not come in 1 s" in err
+
+
+def test_dialogue_is_over_while_the_machine_prints_on(machine: FakeMachine) -> None:
+    with endless(machine, b"and on "):
+        process = machine.start("--expect", "and on", "--timeout", "5s", stdout=subprocess.DEVNULL)
+        assert process.wait(SECONDS) == 0
 
 
 def test_forbidden_text_fails_it(machine: FakeMachine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from nexus.errors import UsageError
 from nexus.machine.consolekeys import Answer, Command, Keys, Mode, Typed, key_name, parse_key
 from nexus.machine.consolelayout import Layout, Place
 from nexus.machine.consoleview import TAIL_BYTES, LogLine, Page, View
-from nexus.machine.dialogue import Dialogue, Expect, Send, unescape
+from nexus.machine.dialogue import WINDOW_BYTES, Dialogue, Expect, Send, unescape
 
 ESCAPE = 0x1D
 SEQUENCE = re.compile(rb"\x1b\[[0-?]*[@-~]|\x1b[78]")
@@ -211,6 +212,37 @@ def test_forbidden_text_counts_while_nothing_has_come_yet() -> None:
     assert dialogue.failure is not None
     assert dialogue.take(b"end") == b""
     assert dialogue.over
+
+
+@pytest.mark.parametrize(("between", "done"), [(WINDOW_BYTES - 5, True), (WINDOW_BYTES, False)])
+def test_match_begins_no_further_back_than_the_window(between: int, done: bool) -> None:
+    dialogue = Dialogue([expect("begin.*end")])
+    dialogue.take(b"begin" + b"x" * between)
+    dialogue.take(b"end")
+    assert dialogue.done is done
+
+
+@pytest.mark.parametrize("before", [b"", b"x" * WINDOW_BYTES])
+def test_forbidden_text_is_found_across_two_pieces(before: bytes) -> None:
+    dialogue = Dialogue([expect("end")], [expect("bad")])
+    dialogue.take(before + b"b")
+    dialogue.take(b"ad end")
+    assert dialogue.failure is not None
+
+
+def test_search_looks_at_no_more_than_the_window_and_what_is_new() -> None:
+    """Else a pattern like `\\w+!` takes a guest's endless line for ever longer."""
+    searched: list[int] = []
+
+    class Never:
+        def search(self, came: bytes) -> None:
+            searched.append(len(came))
+
+    pattern: Any = Never()
+    dialogue = Dialogue([Expect(pattern, "never")])
+    for _ in range(20):
+        dialogue.take(b"x" * 1000)
+    assert max(searched) == WINDOW_BYTES + 1000
 
 
 def test_escapes_of_text_to_send() -> None:

@@ -52,8 +52,10 @@ def attach(record: Record, *, history: bool) -> socket.socket:
 class Flow:
     """One direction. `ended`: its source gives no more; `broken`: its sink takes no more."""
 
-    def __init__(self, source: int, sink: int, change: Change | None = None, log: BinaryIO | None = None) -> None:
-        self.source, self.sink = source, sink
+    def __init__(
+        self, source: int, sink: int, change: Change | None = None, log: BinaryIO | None = None, most: int = CHUNK
+    ) -> None:
+        self.source, self.sink, self.most = source, sink, most
         self.due = bytearray()
         self.ended = self.broken = False
         self._change, self._log = change, log
@@ -69,7 +71,7 @@ class Flow:
 
     def read(self) -> None:
         try:
-            data = os.read(self.source, CHUNK)
+            data = os.read(self.source, self.most)
         except BlockingIOError:
             return
         except OSError:  # a pty's and a connection's way of saying that nobody is there
@@ -114,14 +116,17 @@ class Bridge:
 
 
 def pump(flows: Sequence[Flow], deadline: float | None, also: Sequence[socket.socket] = ()) -> bool | None:
-    """Move what can be moved now, waiting for it if need be. True: one of `also` is readable. None: time is up."""
+    """Move what can be moved now, waiting for it if need be. True: one of `also` is readable.
+
+    None: time is up. That is asked first, for a guest can print without a pause.
+    """
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        return None
     sources = {flow.source for flow in flows if flow.reads and not flow.broken}
     sinks = {flow.sink for flow in flows if flow.due}
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
     watched: list[int | socket.socket] = [*sources, *also]
     readable, writable, _ = select.select(watched, list(sinks), [], left)
-    if not readable and not writable:
-        return None
     for flow in flows:
         if flow.sink in writable and flow.due:
             flow.write()
@@ -146,13 +151,17 @@ def converse(
     log: BinaryIO | None,
     deadline: float | None,
 ) -> Outcome:
-    """Until the dialogue is over, all of it sent and shown; how it went stands in it. LATE if it was not over in time."""
+    """Until the dialogue is over, all of it sent and shown; how it went stands in it. LATE if it was not over in time.
+
+    Reads a piece at a time, so that no search takes long and the clock is looked at between two.
+    """
 
     def heard(data: bytes) -> bytes:
         talk.due += dialogue.take(data)
         return change(data) if change else data
 
-    out = Bridge(wire, None, sink, heard, log).out
+    wire.setblocking(False)
+    out = Flow(wire.fileno(), sink, heard, log, PIECE)
     talk = Flow(-1, wire.fileno())
     talk.ended = True  # nothing is read: the dialogue says what is typed
     talk.due += dialogue.take()
@@ -162,6 +171,8 @@ def converse(
         if out.over:
             dialogue.end()
             return Outcome.ENDED
+        if dialogue.over and not talk.due:
+            out.ended = True  # what comes now is not waited for: it may never end
     return Outcome.SEEN
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nexus.errors import UsageError
 
-WINDOW_BYTES = 256 << 10  # of what has come, in which a pattern is looked for
+WINDOW_BYTES = 4096  # of what came before, searched again with what is new; more would be a hostile guest's way to make each search longer
 ESCAPED = re.compile(r"\\(x[0-9a-fA-F]{2}|.|\Z)", re.DOTALL)
 LETTERS = {"r": "\r", "n": "\n", "t": "\t", "e": "\x1b", "a": "\a", "b": "\b", "0": "\0", "\\": "\\"}
 
@@ -44,7 +44,10 @@ def unescape(text: str) -> bytes:
 
 
 class Dialogue:
-    """`failure` says what went wrong; `done` that all came as it was to."""
+    """`failure` says what went wrong; `done` that all came as it was to.
+
+    A match may begin up to WINDOW_BYTES before the newest bytes; one that begins further back is not found.
+    """
 
     def __init__(self, steps: Sequence[Step], forbidden: Sequence[Expect] = ()) -> None:
         self._steps = list(steps)
@@ -69,7 +72,7 @@ class Dialogue:
         """What comes from the machine; what is to be sent to it now."""
         if self.over:
             return b""
-        self._came = (self._came + data)[-WINDOW_BYTES:]
+        self._came = self._came[-WINDOW_BYTES:] + data
         sent = b""
         while self._steps and self.failure is None:
             step = self._steps[0]

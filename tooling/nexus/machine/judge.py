@@ -27,6 +27,9 @@ def judge(
     index = first
     while ladder.failure is None and not (ladder.done and ladder.plan.keep):
         left = deadline - time.monotonic()
+        if left <= 0 and not session.console.closed:  # whether lines come or not: a guest can print for ever
+            ladder.time_out(seconds)
+            return
         seen = session.console.line(index, max(0.0, min(left, QUIET_SECONDS) if ladder.waiting else left))
         if seen is not None:
             index += 1
@@ -38,8 +41,6 @@ def judge(
             return
         elif ladder.waiting:
             ladder.settle()
-        elif left <= 0:
-            ladder.time_out(seconds)
 
 
 def delivered(trace: Path) -> int:

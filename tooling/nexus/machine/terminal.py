@@ -62,10 +62,10 @@ class View:
     def _loop(self, keyboard: int | None, deadline: float | None) -> Outcome:
         sources: list[int | socket.socket] = [self._stream] + ([] if keyboard is None else [keyboard])
         while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready, _, _ = select.select(sources, [], [], left)
-            if not ready:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
                 return Outcome.LATE
+            ready, _, _ = select.select(sources, [], [], left)
             if keyboard in ready and LEAVE in os.read(sys.stdin.fileno(), 64):
                 return Outcome.LEFT
             if self._stream in ready:
