@@ -8,7 +8,7 @@ import pytest
 
 from nexus.image.fold import fold
 
-VALUES: dict[str, dict[str, int | str]] = {"contract": {"E_OK": 0, "NAME": "it's", "BIG": 2**62}}
+VALUES: dict[str, dict[str, int | str]] = {"contract": {"E_OK": 0, "NAME": "it's", "BIG": 2**62, "BELOW": -1}}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ VALUES: dict[str, dict[str, int | str]] = {"contract": {"E_OK": 0, "NAME": "it's
         ("import contract\nx = [contract.E_OK, contract.BIG]\n", f"pass\nx = [0, {2**62}]\n"),
         ("import contract\nx = contract.E_OK + contract.OTHER\n", "import contract\nx = 0 + contract.OTHER\n"),
         ("import contract\nf(contract)\nx = contract.E_OK\n", "import contract\nf(contract)\nx = 0\n"),
+        ("import contract\nx = contract.E_OK.to_bytes(2, 'little')\n", "pass\nx = (0).to_bytes(2, 'little')\n"),
+        ("import contract\nx = contract.BELOW ** 2\n", "pass\nx = (-1) ** 2\n"),
     ],
 )
 def test_replaces_what_has_a_value(source: str, expected: str) -> None:
@@ -33,9 +35,53 @@ def test_replaces_what_has_a_value(source: str, expected: str) -> None:
         "x = 'contract.E_OK'\n",
         "import contract\ncontract.E_OK = 1\n",
         "class contract:\n    E_OK = 5\nx = contract.E_OK\n",
+        "import contract\ncontract.E_OK = 1\nx = contract.E_OK\n",
+        "import contract, sys\nx = contract.E_OK\n",
+        "from . import contract\nx = contract.E_OK\n",
+        "from other import contract\nx = contract.E_OK\n",
+        "import contract\nx = f'{contract.NAME}'\n",
+        "import contract\nx = f'{contract.E_OK} {contract.E_OK=}'\n",
     ],
 )
 def test_leaves_alone_what_it_can_not_be_sure_of(source: str) -> None:
+    assert fold(source.encode(), VALUES).decode() == source
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "contract = other",
+        "contract: int = 5",
+        "contract += other",
+        "(contract := other)",
+        "for contract in other: pass",
+        "with other as contract: pass",
+        "[contract for contract in other]",
+        "del contract",
+        "def contract(): pass",
+        "async def contract(): pass",
+        "class contract: pass",
+        "def f(contract): pass",
+        "def f(contract, /): pass",
+        "def f(*, contract): pass",
+        "def f(*contract): pass",
+        "def f(**contract): pass",
+        "f = lambda contract: contract.E_OK",
+        "f = lambda *contract: contract.E_OK",
+        "def f():\n    global contract",
+        "def f():\n    def g():\n        nonlocal contract",
+        "try: pass\nexcept E as contract: pass",
+        "match other:\n    case contract: pass",
+        "match other:\n    case [*contract]: pass",
+        "match other:\n    case {**contract}: pass",
+        "import other as contract",
+        "import contract.other",
+        "from other import name as contract",
+        "from other import *",
+    ],
+)
+def test_leaves_a_module_alone_whose_name_may_mean_something_else(binding: str) -> None:
+    source = f"import contract\nx = contract.E_OK\n{binding}\n"
     assert fold(source.encode(), VALUES).decode() == source
 
 

@@ -1,4 +1,4 @@
-"""What a guest source imports and uses: each place once, in the order of the text, wherever it stands."""
+"""What a guest source imports, uses and binds: each place once, in the order of the text, wherever it stands."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def test_imports_are_told_in_their_order_and_where_they_stand() -> None:
         (3, "three", (("b", None),), False),
         (5, None, (("one", None),), False),
     ]
+
+
+def test_names_are_bound_by_what_is_written_and_by_arguments_but_not_by_what_is_read() -> None:
+    assert names_of(SOURCE).bound == {"f", "x"}
+    assert names_of(b"def f(a, *b, c=d, **e): g = h.i").bound == set("fabceg")
+
+
+def test_use_in_an_fstring_is_told_as_one() -> None:
+    uses = names_of(b"one.A, f'{one.B:{one.C}} {f(one.D)}', one.E").uses["one"]
+    assert [use.attribute for use in uses if use.in_fstring] == ["B", "C", "D"]
 
 
 @pytest.mark.parametrize(

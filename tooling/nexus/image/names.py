@@ -1,4 +1,4 @@
-"""Which modules a guest source imports and where it uses their names: one walk of its syntax tree, kept for as long as this program runs.
+"""Which modules a guest source imports, where it uses their names and what else it gives a name to: one walk of its syntax tree, kept for as long as this program runs.
 
 Called by modules.py and fold.py, which ask the same text about several generated modules. Never runs the source, and never looks at a file.
 """
@@ -10,6 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+ENDS = frozenset([ast.Import, ast.ImportFrom, ast.Name])  # below them stands nothing that is asked for
+BINDS = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.Global: "names",
+    ast.Nonlocal: "names",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}  # which field of a node has the name that it binds, or the names; all other ways to bind one are an import or an ast.Name
 KEPT = 1024  # texts; a system has some 150, each twice: as written and with its constants folded
 
 
@@ -36,12 +49,14 @@ class Use:
     attribute: str | None
     read: bool
     one_line: bool
+    in_fstring: bool
 
 
 @dataclass(frozen=True)
 class Names:
-    imports: tuple[Import, ...]  # both in the order of the text
+    imports: tuple[Import, ...]  # these and the uses in the order of the text
     uses: dict[str, tuple[Use, ...]]
+    bound: frozenset[str]  # by anything but an import, anywhere: assigned, an argument, a function's name
 
 
 @lru_cache(KEPT)
@@ -51,31 +66,42 @@ def names_of(source: bytes) -> Names:
     outermost = {id(node) for node in tree.body}
     imports: list[Import] = []
     uses: dict[str, list[Use]] = {}
+    bound: set[str] = set()
+    in_fstrings: set[int] = set()
     for node in _nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(node, ast.Name):
+            uses.setdefault(node.id, []).append(_use(node, None, id(node) in in_fstrings))
+            if not isinstance(node.ctx, ast.Load):
+                bound.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            assert isinstance(node.value, ast.Name)
+            uses.setdefault(node.value.id, []).append(_use(node, node.attr, id(node) in in_fstrings))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
             imports.append(_import(node, id(node) in outermost))
-        elif isinstance(node, ast.Name):
-            uses.setdefault(node.id, []).append(_use(node, None))
-        elif isinstance(node.value, ast.Name):
-            uses.setdefault(node.value.id, []).append(_use(node, node.attr))
+        elif isinstance(node, ast.JoinedStr):
+            in_fstrings.update(id(inner) for inner in ast.walk(node))
+        else:
+            found = getattr(node, BINDS[type(node)])
+            bound.update([found] if isinstance(found, str) else found or ())
     ordered = {name: tuple(sorted(found, key=_place)) for name, found in uses.items()}
-    return Names(tuple(sorted(imports, key=_place)), ordered)
+    return Names(tuple(sorted(imports, key=_place)), ordered, frozenset(bound))
 
 
 def _place(found: Import | Use) -> tuple[int, int]:
     return found.line, found.start
 
 
-def _nodes(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom | ast.Name | ast.Attribute]:
-    """Imports, names, and attributes of names; the name of such an attribute is not told once more."""
+def _nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Imports, names, attributes of names, f-strings and what binds a name; the name of such an attribute is not told once more."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.Name) or (
-            isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        ):
+        kind = type(node)
+        if kind in ENDS or (kind is ast.Attribute and isinstance(node.value, ast.Name)):  # type: ignore[attr-defined]
             yield node
             continue
+        if kind in BINDS or kind is ast.JoinedStr:
+            yield node  # before what stands in it
         for field in node._fields:
             value = getattr(node, field)
             if isinstance(value, list):
@@ -92,6 +118,6 @@ def _import(node: ast.Import | ast.ImportFrom, outermost: bool) -> Import:
     return Import(*place, outermost, None, False, names)
 
 
-def _use(node: ast.Name | ast.Attribute, attribute: str | None) -> Use:
+def _use(node: ast.Name | ast.Attribute, attribute: str | None, in_fstring: bool) -> Use:
     place = node.lineno, node.col_offset, node.end_col_offset or 0
-    return Use(*place, attribute, isinstance(node.ctx, ast.Load), node.lineno == node.end_lineno)
+    return Use(*place, attribute, isinstance(node.ctx, ast.Load), node.lineno == node.end_lineno, in_fstring)
