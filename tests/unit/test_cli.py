@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -49,6 +50,27 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("args", [["nonsense"], ["build-image", "--nonsense"], ["new-service"]])
 def test_wrong_usage_is_2(args: list[str]) -> None:
     assert cli.main(args) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "bench --json", "build-image --json", "doctor --json", "inspect --json", "run --detach --json", "test-os --json",
+        "test-os --junit", "test-kernel --json", "test-kernel --junit", "policy check --json", "policy explain shell route --json",
+        "policy lint --json", "policy diff a b --json", "policy matrix --json", "audit show --json", "audit export --out",
+        "console --new --log", "top --json",
+    ],
+)  # fmt: skip
+def test_place_that_can_not_be_written_to_is_refused_before_anything_runs(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = words.split()[-1]
+    place = tmp_path / "none" / "out"
+    assert cli.main([*words.split(), str(place)]) == 2
+    said = f"nexus: {option}: there is no folder {place.parent}\n  hint: make it: mkdir -p {place.parent}\n"
+    assert capsys.readouterr() == ("", said)
+    assert cli.main([*words.split(), str(tmp_path)]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_unexpected_error_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +257,22 @@ def test_folder_that_is_not_there_is_told_before_a_run(tmp_path: Path) -> None:
         check_target(tmp_path, "--report")
     check_target(tmp_path / "out.html", "--report")
     check_target(None, "--report")
+
+
+@pytest.mark.parametrize(
+    ("whole", "locked", "refused"),
+    [(True, "folder", True), (True, "file", False), (False, "folder", False), (False, "file", True)],
+)
+def test_file_that_is_replaced_needs_its_folder_and_another_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool, locked: str, refused: bool
+) -> None:
+    """As /dev/null does. Who runs the tests may be root, who can write everywhere."""
+    out = tmp_path / "out"
+    out.touch()
+    place = {"folder": tmp_path, "file": out}[locked]
+    monkeypatch.setattr("nexus.views.files.os.access", lambda path, _mode: path != place)
+    with pytest.raises(UsageError, match=f"nothing can be written to {place}$") if refused else nullcontext():
+        check_target(out, "--json", whole=whole)
 
 
 def test_file_is_whole_and_nothing_else_is_left(tmp_path: Path) -> None:

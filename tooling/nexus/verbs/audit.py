@@ -12,6 +12,7 @@ import click
 from nexus import layout
 from nexus.errors import UsageError, VerdictError
 from nexus.verbs.image import json_option, write_json
+from nexus.views.files import check_option
 
 if TYPE_CHECKING:
     from nexus.audit.export import Export
@@ -83,7 +84,13 @@ def verify(machine: str | None, told: str | None, file: str | None) -> None:
 
 @audit.command("export")
 @machine_option
-@click.option("--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_option,
+    help="Default: stdout.",
+)
 def export(machine: str | None, out: Path | None) -> None:
     """Write the trail as JSON lines that verify alone; also one that does not verify, with exit code 1."""
     from nexus.audit.export import to_lines

@@ -32,6 +32,7 @@ from nexus.verbs.shared import (
     status_line,
     watch,
 )
+from nexus.views.files import check_option
 
 if TYPE_CHECKING:
     from nexus.machine.dialogue import Dialogue, Expect, Step
@@ -104,7 +105,11 @@ class Attached:
 )
 @click.option("--listen", metavar="127.0.0.1:PORT", help="Serve the terminal to connections of this computer.")
 @click.option(
-    "--log", metavar="FILE", type=click.Path(dir_okay=False), help="Write what the terminal prints, byte for byte."
+    "--log",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    callback=check_option,
+    help="Write what the terminal prints, byte for byte.",
 )
 @click.option("--send", metavar="TEXT", multiple=True, help=r"Type this. \r \n \t \e \xNN are what they are in C.")
 @click.option("--expect", metavar="RE", multiple=True, help="Wait for this; with --send in the order given.")

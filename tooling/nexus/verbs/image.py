@@ -14,12 +14,15 @@ import click
 
 from nexus import layout
 from nexus.errors import VerdictError
+from nexus.views.files import check_option
 
 if TYPE_CHECKING:
     from nexus.image.inspect import Finding
     from nexus.image.manifest import Manifest
 
-json_option = click.option("--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="As JSON.")
+json_option = click.option(
+    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", callback=check_option, help="As JSON."
+)
 
 
 @click.command("build-image")

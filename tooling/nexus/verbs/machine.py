@@ -33,6 +33,7 @@ from nexus.verbs.shared import (
     status_line,
     watch,
 )
+from nexus.views.files import check_option
 
 if TYPE_CHECKING:
     from nexus.machine.drop import Drop
@@ -45,7 +46,13 @@ RNG_HELP = "Entropy source: builtin, random, none, legacy, silent, file=PATH, fi
 system_option = click.option("--system", default="default", show_default=True, help="The recipe in recipes/systems.")
 rng_option = click.option("--rng", default="", metavar="SPEC", help=RNG_HELP)
 json_option = click.option(
-    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="The verdict as JSON."
+    "--json",
+    "json_to",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    callback=check_option,
+    help="The verdict as JSON.",
 )
 
 
@@ -57,7 +64,13 @@ json_option = click.option(
     "--timeout", metavar="TIME", help="End after this time with exit code 7; with --detach the machine's lifetime."
 )
 @click.option(
-    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="With --detach: the machine as JSON."
+    "--json",
+    "json_to",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    callback=check_option,
+    help="With --detach: the machine as JSON.",
 )
 @click.option(
     "--app",
@@ -122,7 +135,11 @@ def run(
 @click.option("--timeout", envvar="RUN_TIMEOUT", metavar="TIME", help="190s, 3m or 190.  [RUN_TIMEOUT; 60s]")
 @json_option
 @click.option(
-    "--junit", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The verdict as JUnit XML."
+    "--junit",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_option,
+    help="The verdict as JUnit XML.",
 )
 @click.option("--no-build", is_flag=True, help="Boot the image that is there; a stale one is refused.")
 @rng_option
@@ -167,7 +184,11 @@ def test_os(
 @click.command("test-kernel")
 @json_option
 @click.option(
-    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The results as JUnit XML."
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    callback=check_option,
+    help="The results as JUnit XML.",
 )
 @click.option("--timeout", metavar="TIME", help="How long the whole proof may take; default 120 s.")
 @click.option("--no-build", is_flag=True, help="Refuse a stale image instead of building.")

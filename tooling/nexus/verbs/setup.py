@@ -9,9 +9,16 @@ from pathlib import Path
 import click
 
 from nexus.layout import find_root
+from nexus.views.files import check_option
 
 json_option = click.option(
-    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", help="The findings as JSON."
+    "--json",
+    "json_to",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    callback=check_option,
+    help="The findings as JSON.",
 )
 
 
