@@ -95,7 +95,9 @@ def test_junit_of_a_pass_has_no_failure() -> None:
     assert 'failures="0"' in text
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("190s", 190), ("3m", 180), ("190", 190), ("1h", 3600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("190s", 190), ("3m", 180), ("190", 190), ("1h", 3600), ("720h", 2592000)]
+)
 def test_duration(text: str, seconds: float) -> None:
     assert parse_duration(text, "RUN_TIMEOUT") == seconds
 
@@ -103,6 +105,12 @@ def test_duration(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "0", "0s", "-1", "3x", "1.5s", "s", "3 m", "3m "])
 def test_duration_of_no_form(text: str) -> None:
     with pytest.raises(UsageError, match="RUN_TIMEOUT"):
+        parse_duration(text, "RUN_TIMEOUT")
+
+
+@pytest.mark.parametrize("text", ["2592001s", "721h", "99999999999999999999s", "9" * 5000])
+def test_duration_beyond_what_a_wait_can_be(text: str) -> None:
+    with pytest.raises(UsageError, match=r"RUN_TIMEOUT: found `\d+[hs]?`, expected at most 30 days"):
         parse_duration(text, "RUN_TIMEOUT")
 
 
