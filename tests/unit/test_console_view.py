@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from nexus.machine.consolekeys import Answer, Command, Keys, Mode, Typed, key_na
 from nexus.machine.consolelayout import Layout, Place
 from nexus.machine.consoleview import TAIL_BYTES, LogLine, Page, View
 from nexus.machine.dialogue import WINDOW_BYTES, Dialogue, Expect, Send, unescape
+from nexus.machine.script import check_pattern
 
 ESCAPE = 0x1D
 SEQUENCE = re.compile(rb"\x1b\[[0-?]*[@-~]|\x1b[78]")
@@ -247,6 +249,11 @@ def test_search_looks_at_no_more_than_the_window_and_what_is_new() -> None:
 
 def test_escapes_of_text_to_send() -> None:
     assert unescape(r"a\r\n\t\e\x00\xff\\ä\0") == b"a\r\n\t\x1b\x00\xff\\\xc3\xa4\x00"
+
+
+@pytest.mark.parametrize("text", ["a\u00e9", "a\udcff"], ids=["utf-8", "bytes"])
+def test_pattern_of_any_bytes_finds_them(text: str) -> None:
+    assert check_pattern(text).fullmatch(os.fsencode(text))
 
 
 @pytest.mark.parametrize("text", ["\\", r"\q", r"\x1", r"\xgg"])

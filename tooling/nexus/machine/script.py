@@ -20,7 +20,7 @@ ENDLESS = re.compile(r"(?<!\\)\.[*+]\??\)*\Z")
 def check_pattern(pattern: str) -> re.Pattern[bytes]:
     """The pattern, compiled. On a stream an open end matches what happens to have come, so it is refused."""
     try:
-        compiled = re.compile(pattern.encode(), re.DOTALL)
+        compiled = re.compile(pattern.encode("utf-8", "surrogateescape"), re.DOTALL)
     except re.error as error:
         raise UsageError(f"pattern `{pattern}` is no regular expression: {error}") from error
     if ENDLESS.search(pattern):
