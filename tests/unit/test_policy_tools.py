@@ -70,9 +70,11 @@ def test_explain_says_what_is_missing() -> None:
         (("shell", "rng.entropi", "-"), "did you mean 'rng.entropy'?"),
         (("shall", "rng.entropy", "-"), "did you mean 'shell'?"),
         (("shell", "bundle.open", "A B"), "can't be the name of a target"),
+        (("shell", "bundle.open", "-", frozenset(), "nobody"), "no service of this system is called 'nobody'"),
     ],
 )
-def test_explain_of_what_nobody_knows(question: tuple[str, str, str], hint: str) -> None:
+def test_explain_of_what_nobody_knows(question: tuple[Any, ...], hint: str) -> None:
+    """Also where a rule matches what is said of a name that nothing has."""
     answer = explain(evaluator(rule("shell", "bundle.*", "*")), NAMES, Question(*question))
     assert (answer.allow, answer.why, answer.decisive) == (False, UNKNOWN, None)
     assert hint in answer.text
@@ -340,6 +342,34 @@ def test_verb_explain(capsys: pytest.CaptureFixture[str]) -> None:
 )  # fmt: skip
 def test_verb_with_a_wrong_word_is_a_usage_error(args: list[str]) -> None:
     assert main(["policy", *args]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["\u00e9", "rng.entropy"], "no service of this system is called '\u00e9'"),
+        (["vault", "rng.entropy", "--asker", "\u00e9"], "no service of this system is called '\u00e9'"),
+        (["\udcff", "rng.entropy"], "no service of this system is called '\\udcff'"),
+        (["app:\u00e9", "rng.entropy"], "no rule matches"),
+        (["shell", "rng.entrop\u00e9"], "action 'rng.entrop\u00e9' does not exist"),
+        (["shell", "rng.entropy", "\u00e9"], "'\u00e9' can't be the name of a target"),
+        (["shell", "rng.entropy", "\udcff"], "'\\udcff' can't be the name of a target"),
+    ],
+)
+def test_name_that_is_not_ascii_is_unknown_like_any_other(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policy", "explain", *words]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("deny: ")
+    assert said in shown
+
+
+def test_system_that_can_not_be_read_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    for name, why in (("none.toml", "No such file or directory"), ("folder.toml", "Is a directory")):
+        assert main(["policy", "check", "--system", str(tmp_path / name)]) == 2
+        assert f"{tmp_path / name}: {why}, expected a file that can be read" in capsys.readouterr().err
 
 
 def test_verb_lint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,7 +98,7 @@ class Evaluator:
         return int(self.sel.subject(self.subjects, self.service, index, service_id(subject)))
 
     def kind(self, target: str) -> int:
-        return int(self.sel.target(self.names, target.encode()))
+        return int(self.sel.target(self.names, target.encode("utf-8", "surrogateescape")))
 
     def gates(self, names: Iterable[str]) -> int:
         """A setting: these, and those that the image opens."""

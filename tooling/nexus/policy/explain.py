@@ -114,7 +114,9 @@ def near(policy: Policy, question: Question) -> tuple[Rule, ...]:
 
 
 def _compare(evaluator: Evaluator, question: Question, answer: Answer) -> None:
-    """The explanation is worth nothing if policyd answers otherwise."""
+    """The explanation is worth nothing if policyd answers otherwise. Of a name that nothing has policyd is never asked."""
+    if answer.why == UNKNOWN:
+        return
     mask = -1 if question.mask is None else sum(1 << evaluator.world.actions[name] for name in question.mask)
     asked = (question.subject, question.action, question.target, question.gates, question.asker, mask)
     decision = evaluator.decide(*asked)

@@ -17,9 +17,12 @@ FNV_PRIME = 0x100000001B3
 
 
 def service_id(id_name: str) -> int:
-    """FNV-1a-64 of the id name; names with equal ids are refused, so this is an identity, not a secret."""
+    """FNV-1a-64 of the id name; names with equal ids are refused, so this is an identity, not a secret.
+
+    They are of ASCII alone; any other word that somebody asks about has an id, too, which is that of nobody.
+    """
     value = FNV_OFFSET
-    for byte in id_name.encode("ascii"):
+    for byte in id_name.encode("utf-8", "surrogateescape"):
         value = ((value ^ byte) * FNV_PRIME) & 0xFFFF_FFFF_FFFF_FFFF
     return value
 

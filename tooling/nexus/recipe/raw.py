@@ -88,12 +88,14 @@ def load_raw(path: Path, systems: Path, root: Path) -> RawSystem:
 
 
 def read_text(path: Path, shown: str) -> str:
-    """The file's text, or the message that says where it is none."""
+    """The file's text, or the message that says where it is none, or why it can't be read."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RecipeError(f"{shown}:{line}: found byte 0x{error.object[error.start]:02x}, expected UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{shown}: {error.strerror}, expected a file that can be read") from error
 
 
 def parse_toml(text: str, shown: str) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def _answer_json(question: Question, answer: Answer) -> dict[str, object]:
 def _show_answer(question: Question, answer: Answer) -> None:
     asked = f"{question.subject} {question.action} {question.target}"
     about = f" asked by {question.asker}" if question.asker else ""
-    click.echo(f"{'allow' if answer.allow else 'deny'}: {asked}{about}\n  because {answer.text}")
+    said = f"{'allow' if answer.allow else 'deny'}: {asked}{about}\n  because {answer.text}"
+    click.echo(said.encode("utf-8", "backslashreplace").decode())  # a word of the command line may be no text
     for rule in answer.matching:
         idle = "" if rule.counts(question.gates) else "  (a gate is closed)"
         click.echo(f"  {_rule_line(rule)}{idle}")
