@@ -167,8 +167,15 @@ def endless(machine: FakeMachine, text: bytes) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "way",
-    [(), ("--expect", "never;"), ("--send", "x", "--expect", r"\w+!"), ("--pty",), ("--listen", "127.0.0.1:0")],
-    ids=["pipes", "dialogue", "slow-pattern", "pty", "port"],
+    [
+        (),
+        ("--expect", "never;"),
+        ("--send", "x", "--expect", r"\w+!"),
+        ("--expect", r"\w+.*\w+!"),
+        ("--pty",),
+        ("--listen", "127.0.0.1:0"),
+    ],
+    ids=["pipes", "dialogue", "slow-pattern", "slower-pattern", "pty", "port"],
 )
 def test_endless_output_ends_at_the_deadline(machine: FakeMachine, way: tuple[str, ...]) -> None:
     with endless(machine, b"x" * 65536):

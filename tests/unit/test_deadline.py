@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 
 from nexus.contract.load import Contract
-from nexus.machine.bridge import Flow, pump
+from nexus.machine.bridge import PIECE, Flow, converse, pump
+from nexus.machine.dialogue import Dialogue, Expect
 from nexus.machine.judge import judge
 from nexus.machine.terminal import Outcome, View
 from nexus.verdict.grammar import Seen
@@ -38,6 +42,19 @@ def test_time_that_is_up_counts_more_than_what_can_be_moved(endless: int, reads:
     flow.ended = not reads
     assert pump([flow], time.monotonic() + SOON) is False
     assert pump([flow], time.monotonic()) is None
+
+
+def test_search_that_takes_too_long_is_cut_off(endless: int) -> None:
+    """The pattern takes cubic time: tens of seconds for what comes here."""
+    handler = signal.getsignal(signal.SIGALRM)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x" * PIECE)
+        dialogue, begun = Dialogue([Expect(re.compile(b"x+x+y"), "slow")]), time.monotonic()
+        assert converse(ours, dialogue, endless, None, None, begun + SECONDS) is Outcome.LATE
+        assert time.monotonic() - begun < SOON
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_view_of_endless_lines_ends_at_the_deadline(endless: int) -> None:

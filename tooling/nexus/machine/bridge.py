@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import select
+import signal
 import socket
 import termios
 import time
@@ -17,6 +18,7 @@ import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 from nexus.errors import MachineError, UsageError
@@ -153,11 +155,13 @@ def converse(
 ) -> Outcome:
     """Until the dialogue is over, all of it sent and shown; how it went stands in it. LATE if it was not over in time.
 
-    Reads a piece at a time, so that no search takes long and the clock is looked at between two.
+    Reads a piece at a time, so that an ordinary search is short and the clock is looked at between two; any other search is cut off.
+    For that it belongs to the main thread, which signals come to.
     """
 
     def heard(data: bytes) -> bytes:
-        talk.due += dialogue.take(data)
+        with _cut_off(deadline):
+            talk.due += dialogue.take(data)
         return change(data) if change else data
 
     wire.setblocking(False)
@@ -166,7 +170,10 @@ def converse(
     talk.ended = True  # nothing is read: the dialogue says what is typed
     talk.due += dialogue.take()
     while not (dialogue.over and not talk.due and not out.due):
-        if pump([out, talk], deadline) is None:
+        try:
+            if pump([out, talk], deadline) is None:
+                return Outcome.LATE
+        except _CutOffError:
             return Outcome.LATE
         if out.over:
             dialogue.end()
@@ -174,6 +181,29 @@ def converse(
         if dialogue.over and not talk.due:
             out.ended = True  # what comes now is not waited for: it may never end
     return Outcome.SEEN
+
+
+class _CutOffError(Exception):
+    """Time was up in the midst of a search."""
+
+
+@contextmanager
+def _cut_off(deadline: float | None) -> Iterator[None]:
+    """End the block at the deadline: with a pattern like `a.*b.*c` a guest can make one search last for minutes."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise _CutOffError
+
+    if deadline is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 0.001))  # 0 would be never
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # ---- a pty -----------------------------------------------------------------------------------------------------------
