@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import tempfile
@@ -193,6 +194,10 @@ def pty(machine: FakeMachine) -> tuple[FakeMachine, str, subprocess.Popen[bytes]
     process = machine.start("--pty", stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     assert process.stdout
     name = process.stdout.readline().decode().removesuffix("\n")
+    end = os.open(name, os.O_RDWR | os.O_NOCTTY)
+    os.write(end, b"?")
+    assert machine.typed(1) == b"?"  # attached by now: what was printed before is not for it
+    os.close(end)
     return machine, name, process
 
 
@@ -202,6 +207,7 @@ Pty = tuple[FakeMachine, str, subprocess.Popen[bytes]]
 def receive(descriptor: int, count: int) -> bytes:
     data = b""
     while len(data) < count:
+        assert select.select([descriptor], [], [], SECONDS)[0], f"{count - len(data)} of {count} bytes did not come"
         data += os.read(descriptor, count - len(data))
     return data
 
