@@ -126,6 +126,17 @@ def test_image_that_somebody_changed_is_built_again(own_clone: Path) -> None:
     assert image.read_bytes() == good
 
 
+def test_image_of_a_recipe_is_none_of_its_base_with_the_same_name(own_clone: Path, tmp_path: Path) -> None:
+    """Both are inputs of that image, and both have their image in the same place."""
+    (own_clone / "recipes/systems/other.toml").write_text('# Other.\nbase = "smoke"\n', encoding="utf-8")
+    derived = tmp_path / "smoke.toml"
+    derived.write_text('# Derived.\nbase = "other"\n', encoding="utf-8")
+    found = build.build_image(str(derived), own_clone, nothing)
+    assert "recipes/systems/smoke.toml" in found.inputs
+    assert build.up_to_date("smoke", own_clone) is None
+    assert build.up_to_date(str(derived), own_clone) == found
+
+
 @pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/services.toml"])
 def test_stale_image_is_told_by_the_file_that_changed(found: manifest.Manifest, own_clone: Path, change: str) -> None:
     assert manifest.changed_inputs(found, own_clone) == []

@@ -37,8 +37,8 @@ PROCESS = ProcessRow(
 def manifest() -> Manifest:
     values: dict[str, Any] = {field.name: [] for field in fields(Manifest)}
     values |= dict.fromkeys(("contract_digest", "policy_digest", "input_digest"), "0" * 64)
-    values |= {"format": 3, "system": "small", "policy_bytes": 0, "app": None, "image": File("nexus.elf", 1, "0" * 64)}
-    values |= {"image_end": 0, "ram_bytes": 8192, "processes": [PROCESS], "compiler": "gcc", "inputs": {}}
+    values |= {"format": 4, "system": "small", "recipe": "small.toml", "policy_bytes": 0, "app": None}
+    values |= {"image": File("nexus.elf", 1, "0" * 64), "image_end": 0, "ram_bytes": 8192, "processes": [PROCESS], "compiler": "gcc", "inputs": {}}
     return Manifest(**values)
 
 

@@ -215,6 +215,7 @@ def describe(
     return Manifest(
         format=manifest.FORMAT,
         system=system.name,
+        recipe=system.files[-1],
         contract_digest=contract.digest,
         policy_digest=policy.digest if policy else None,
         policy_bytes=len(policy.table) if policy else 0,

@@ -15,7 +15,7 @@ from typing import Any
 
 from nexus.errors import BuildError, SetupError
 
-FORMAT = 3
+FORMAT = 4
 # Folders of which every source file counts as an input, whichever system is built.
 INPUT_FOLDERS = (
     "firmware",
@@ -126,6 +126,7 @@ class BundleRow:
 class Manifest:
     format: int
     system: str
+    recipe: str  # path in the clone where it lies in it; its bases are among the inputs alone
     contract_digest: str
     policy_digest: str | None  # of the compiled table, which is the part `policy`
     policy_bytes: int
@@ -219,7 +220,7 @@ def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
 
 def is_of(manifest: Manifest, recipe: Path, root: Path) -> bool:
     """Whether it was built from that recipe; another one of the same last name gives an image in the same place."""
-    return _shown(recipe, root) in manifest.inputs
+    return _shown(recipe, root) == manifest.recipe
 
 
 def is_stale(manifest: Manifest, root: Path) -> bool:
