@@ -16,6 +16,8 @@ from nexus.layout import contract_dir, find_root
 from nexus.machine.registry import Record, live_machines, runs_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.os.conftest import Clone
 
 CONTRACT = load_contract(contract_dir(find_root()))
@@ -228,6 +230,14 @@ def test_image_that_is_not_the_manifests(clone: Clone) -> None:
         image.write_bytes(whole)
     assert exit_code == BUILD
     assert "manifest" in text
+
+
+def test_recipe_is_repeated_as_it_was_given(clone: Clone, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('# Mine.\nbase = "selftest"\n', encoding="utf-8")
+    answer = clone.test_os("--system", str(recipe), "--rng", "none")
+    assert answer.exit_code == FAILED, answer.text
+    assert f"./scripts/nexus test-os --no-build --system {recipe} " in answer.text
 
 
 def test_no_image_at_all(clone: Clone) -> None:

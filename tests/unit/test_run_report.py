@@ -38,7 +38,14 @@ def manifest() -> Manifest:
     values: dict[str, Any] = {field.name: [] for field in fields(Manifest)}
     values |= dict.fromkeys(("contract_digest", "policy_digest", "input_digest"), "0" * 64)
     values |= {"format": 4, "system": "small", "recipe": "small.toml", "policy_bytes": 0, "app": None}
-    values |= {"image": File("nexus.elf", 1, "0" * 64), "image_end": 0, "ram_bytes": 8192, "processes": [PROCESS], "compiler": "gcc", "inputs": {}}
+    values |= {
+        "image": File("nexus.elf", 1, "0" * 64),
+        "image_end": 0,
+        "ram_bytes": 8192,
+        "processes": [PROCESS],
+        "compiler": "gcc",
+        "inputs": {},
+    }
     return Manifest(**values)
 
 

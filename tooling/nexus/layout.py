@@ -23,11 +23,6 @@ def systems_dir(root: Path) -> Path:
     return root / "recipes" / "systems"
 
 
-def recipe_path(root: Path, name: str) -> Path:
-    """Of a system: `name` is that of a recipe of the clone, or a path to one."""
-    return Path(name).absolute() if name.endswith(".toml") else systems_dir(root) / f"{name}.toml"
-
-
 def policy_dir(root: Path) -> Path:
     return root / "recipes" / "policy"
 

@@ -31,6 +31,7 @@ from nexus.policy.sheets import module_text, sheets
 from nexus.recipe import memory
 from nexus.recipe.check import load_system
 from nexus.recipe.model import PAGE, Process, System
+from nexus.recipe.raw import find_recipe
 
 if TYPE_CHECKING:
     from nexus.bundle.trust import Publisher
@@ -50,7 +51,8 @@ def build_image(name: str, root: Path, progress: Progress) -> Manifest:
 
 def up_to_date(name: str, root: Path) -> Manifest | None:
     """The manifest, if image, inputs and compiler are what it says."""
-    system = Path(name).stem
+    recipe = find_recipe(name, layout.systems_dir(root))
+    system = recipe.stem
     path, image = layout.manifest_path(root, system), layout.image_path(root, system)
     if not path.is_file() or not image.is_file():
         return None
@@ -58,7 +60,7 @@ def up_to_date(name: str, root: Path) -> Manifest | None:
         found = manifest.load_manifest(path)
     except NexusError:
         return None  # of another version of nexus
-    if not manifest.is_of(found, layout.recipe_path(root, name), root):
+    if not manifest.is_of(found, recipe, root):
         return None  # of another recipe with the same last name
     same = manifest.file_entry(image.name, image) == found.image and not manifest.is_stale(found, root)
     return found if same and toolchain.compiler_version() == found.compiler else None

@@ -5,6 +5,7 @@ Called by the verbs, the trial and the fixture. The builder is imported only whe
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def prepare(root: Path, system: str, *, build: bool, progress: Callable[[str], N
         from nexus.image.build import build_image
 
         return of_manifest(build_image(system, root, progress), root)
-    return of_manifest(_checked(root, Path(system).stem), root)
+    return of_manifest(_checked(root, system), root)
 
 
 def of_manifest(manifest: Manifest, root: Path) -> Target:
@@ -70,14 +71,18 @@ def of_manifest(manifest: Manifest, root: Path) -> Target:
 
 
 def _checked(root: Path, system: str) -> Manifest:
-    """The manifest of an image that nobody is to build now."""
-    from nexus.image.manifest import changed_inputs, file_entry, load_manifest
+    """The manifest of an image that nobody is to build now; of that very recipe."""
+    from nexus.image.manifest import changed_inputs, file_entry, is_of, load_manifest
+    from nexus.recipe.raw import find_recipe
 
-    hint = f"build it: nexus build-image --system {system}"
-    path, image = layout.manifest_path(root, system), layout.image_path(root, system)
+    recipe = find_recipe(system, layout.systems_dir(root))
+    hint = f"build it: nexus build-image --system {shlex.quote(system)}"
+    path, image = layout.manifest_path(root, recipe.stem), layout.image_path(root, recipe.stem)
     if not path.is_file() or not image.is_file():
         raise BuildError(f"there is no image of `{system}`", hint)
     manifest = load_manifest(path)
+    if not is_of(manifest, recipe, root):
+        raise BuildError(f"the image of `{system}` is stale: it was built from another recipe, {manifest.recipe}", hint)
     changed = changed_inputs(manifest, root)
     if changed:
         shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")

@@ -42,7 +42,9 @@ def check_phase(contract: Contract, phase: str | None) -> None:
 
 
 class Runner:
-    """One trial: boots, judges, reports. `on_line` sees every line, with the ladder as it stands after it."""
+    """One trial: boots, judges, reports. `on_line` sees every line, with the ladder as it stands after it. `system`: the recipe, as it
+    was given.
+    """
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Runner:
         target: Target,
         contract: Contract,
         *,
+        system: str,
         phase: str | None,
         keep: bool,
         seconds: float,
@@ -72,7 +75,7 @@ class Runner:
             "test-os",
             "--no-build",
             "--system",
-            target.system,
+            system,
             "--timeout",
             f"{seconds:g}",
         ]

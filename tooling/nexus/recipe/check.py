@@ -22,8 +22,7 @@ KERNEL_LABEL = "kernel"
 def load_system(name: str, root: Path, contract: Contract) -> System:
     """The checked system of that name: a recipe of the clone, or a path to one."""
     systems = layout.systems_dir(root)
-    path = Path(name).absolute() if name.endswith(".toml") else find_recipe(name, systems)
-    return check_system(load_raw(path, systems, root), contract, root)
+    return check_system(load_raw(find_recipe(name, systems), systems, root), contract, root)
 
 
 def check_system(raw: RawSystem, contract: Contract, root: Path, identify: Callable[[str], int] = service_id) -> System:

@@ -69,7 +69,14 @@ class RawSystem:
 
 
 def find_recipe(name: str, systems: Path) -> Path:
-    """The recipe of a system."""
+    """The recipe of a system: `name` is that of a recipe of the clone, or a path to one."""
+    if name.endswith(".toml"):
+        path = Path(name).absolute()
+        if not path.is_file():
+            raise UsageError(
+                f"system {name!r}: found no such file, expected a recipe", "give its path, or a name alone"
+            )
+        return path
     known = {path.stem: path for path in systems.glob("*.toml")}
     if name not in known:
         raise UsageError(f"system {name!r}: expected one of {', '.join(sorted(known))}{did_you_mean(name, known)}")

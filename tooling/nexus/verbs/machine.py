@@ -172,7 +172,15 @@ def test_os(
     say = _speaker(json_to)
     target = prepare(root, system, build=not no_build, progress=progress)
     runner = trial.Runner(
-        root, target, contract, phase=phase, keep=keep, seconds=seconds, rng=rng, keep_memory=outputs.wanted
+        root,
+        target,
+        contract,
+        system=system,
+        phase=phase,
+        keep=keep,
+        seconds=seconds,
+        rng=rng,
+        keep_memory=outputs.wanted,
     )
     result = outputs.of_trial(
         runner, target, contract, lambda: runner.run(_marker_printer(say), _stay_up(say, seconds))
