@@ -12,6 +12,7 @@ from nexus.cli import main
 from nexus.errors import BuildError, UsageError
 from nexus.image.build import build_image
 from nexus.machine.target import Target, prepare
+from nexus.verbs import machine as verb
 
 
 def quiet(_: str) -> None:
@@ -53,8 +54,9 @@ def test_image_of_another_recipe_of_that_name_is_refused(smoke: Path, tmp_path: 
 
 
 def test_command_refuses_the_image_of_another_recipe(
-    smoke: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(verb, "find_root", lambda: smoke)
     assert main(["test-os", "--no-build", "--system", str(elsewhere(tmp_path, smoke))]) == 5
     assert "it was built from another recipe" in capsys.readouterr().err
     assert main(["test-os", "--no-build", "--system", "/nowhere/smoke.toml"]) == 2
@@ -66,7 +68,7 @@ def test_recipe_that_is_none_is_refused(clone: Path, tmp_path: Path, build: bool
     for system in (str(tmp_path / "smoke.toml"), f"{tmp_path.parent}/{tmp_path.name}/../none.toml"):
         with pytest.raises(UsageError, match="found no such file, expected a recipe"):
             prepare(clone, system, build=build, progress=quiet)
-    with pytest.raises(UsageError, match="system 'smok': expected one of .*; did you mean 'smoke'"):
+    with pytest.raises(UsageError, match=r"system 'smok': expected one of .*; did you mean 'smoke'"):
         prepare(clone, "smok", build=build, progress=quiet)
 
 
