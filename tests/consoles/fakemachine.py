@@ -49,6 +49,11 @@ class FakeMachine:
         listener.bind(str(path))
         listener.listen(4)
         self.wire.serve(listener)
+        self.uart = socket.socket(socket.AF_UNIX)  # of the console; who attaches is served by the test
+        uart_path = folder / f"{self.run.id[-8:]}.console"
+        self.uart.bind(str(uart_path))
+        self.uart.listen(4)
+        self.uart.settimeout(SECONDS)
         self._started: list[subprocess.Popen[bytes]] = []
         self.run.console.write_text("")
         self.run.events.write_text("")
@@ -57,7 +62,7 @@ class FakeMachine:
         assert self._qemu.stdout
         self._qemu.stdout.readline()  # only now /proc surely shows its words
         record = {"pid": self._qemu.pid, "system": system, "image": str(root / "none.elf"), "nonce": "0", "qmp": qmp}
-        registry.write_record(self.run, record | {"console": "", "terminal": str(path) if terminal else ""})
+        registry.write_record(self.run, record | {"console": str(uart_path), "terminal": str(path) if terminal else ""})
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """The command on pipes; it ends with the machine at the latest."""
@@ -89,6 +94,7 @@ class FakeMachine:
             with process:  # closes its pipes
                 process.wait()
         self.guest.close()
+        self.uart.close()
         self.wire.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -113,6 +114,16 @@ def test_until_that_never_comes(alone: Clone) -> None:
     exit_code, text = alone.nexus("run", "--until", "never said", "--timeout", "2")
     assert exit_code == 7
     assert "never said" in text
+
+
+def test_machine_that_ends_well_before_the_text_came(alone: Clone) -> None:
+    exit_code, text = alone.nexus("run", "--system", "selftest", "--until", "never said")
+    assert exit_code == 6
+    assert re.search(r"machine \S+ ended before `never said` came\n  hint: its logs: build/run/", text)
+
+
+def test_machine_that_ends_well_by_itself(alone: Clone) -> None:
+    assert alone.nexus("run", "--system", "selftest")[0] == 0
 
 
 def test_second_run_builds_nothing_and_is_live_at_once(alone: Clone) -> None:

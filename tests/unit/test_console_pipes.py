@@ -186,6 +186,45 @@ def test_endless_output_ends_at_the_deadline(machine: FakeMachine, way: tuple[st
         assert time.monotonic() - begun < SECONDS / 2
 
 
+# ---- its log ---------------------------------------------------------------------------------------------------------
+
+
+def logged(
+    machine: FakeMachine, *arguments: str, code: int | None = None, signal: int | None = None
+) -> tuple[int, str]:
+    """The command shows a line of the log, and then the machine ends like that; its exit code and words."""
+    process = machine.start(*arguments, stdin=subprocess.DEVNULL)
+    stream, _ = machine.uart.accept()
+    with stream:
+        stream.sendall(b"init: ready\n")
+        assert process.stdout
+        assert process.stdout.readline() == b"init: ready\n"
+        machine.die(code, signal)
+    exit_code, _, err = ended(process)
+    return exit_code, err
+
+
+def test_log_is_left_with_the_line_that_was_waited_for(machine: FakeMachine) -> None:
+    assert logged(machine, "--until", "ready", code=42) == (0, "")
+
+
+def test_log_of_a_machine_that_ends_well_ends_well(machine: FakeMachine) -> None:
+    assert logged(machine, "--uart", code=42) == (0, f"nexus: machine {machine.run.id} has ended\n")
+
+
+def test_log_of_a_machine_that_dies_is_a_failure(machine: FakeMachine) -> None:
+    exit_code, err = logged(machine, "--uart", signal=9)
+    assert exit_code == 6
+    assert "the machine ended with signal 9" in err
+
+
+def test_text_that_had_not_come_when_the_machine_ended_is_a_failure(machine: FakeMachine) -> None:
+    exit_code, err = logged(machine, "--until", "never said", code=42)
+    assert exit_code == 6
+    assert f"machine {machine.run.id} ended before `never said` came" in err
+    assert f"its logs: build/run/{machine.run.id}/" in err
+
+
 # ---- a pty -----------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from nexus.verbs.shared import (
     attach_uart,
     duration_of,
     end_on_signals,
+    ended_before,
     exit_of,
     explain_end,
     progress,
@@ -133,7 +134,7 @@ def console(ctx: click.Context, /, **given: Any) -> int:
     if options.stop:
         return _stop(registry.pick_machine(root, options.machine))
     if options.uart or options.until:
-        return _watch_uart(registry.pick_machine(root, options.machine), options.until, seconds)
+        return _watch_uart(root, registry.pick_machine(root, options.machine), options.until, seconds)
     dialogue = _dialogue(ctx.meta[ORDER], options.forbid) if options.scripted else None
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(options.listen)) if options.listen else None
@@ -216,12 +217,15 @@ def _stop(record: registry.Record) -> int:
 # ---- ways to be attached ---------------------------------------------------------------------------------------------
 
 
-def _watch_uart(record: registry.Record, until: str | None, seconds: float | None) -> int:
+def _watch_uart(root: Path, record: registry.Record, until: str | None, seconds: float | None) -> int:
     bar = status_line("Ctrl-] leaves, the machine stays up", f"{record.system}, machine {record.id}")
     code = watch(attach_uart(record), bar, until, seconds or (UNTIL_SECONDS if until else None))
-    if code is None:
-        click.echo(f"nexus: machine {record.id} has ended", err=True)
-    return code or errors.EXIT_OK
+    if code is not None:
+        return code
+    code = _explain(Attached(root, record))
+    if until is not None:
+        raise ended_before(f"`{until}` came", root, record.id)
+    return code
 
 
 def _serve(
@@ -320,6 +324,11 @@ def _leave(attached: Attached, outcome: Outcome, seconds: float | None) -> int:
         raise errors.DeadlineError(f"the machine was still up after {seconds:g} s")
     if outcome is Outcome.LEFT:
         return errors.EXIT_OK
+    return _explain(attached)
+
+
+def _explain(attached: Attached) -> int:
+    """The machine has ended: the exit code if that was wanted."""
     exit = attached.session.wait(END_SECONDS) if attached.session else exit_of(attached.run, END_SECONDS)
     code = explain_end(exit, attached.run.qemu_words(), attached.root, attached.record.id)
     click.echo(f"nexus: machine {attached.record.id} has ended", err=True)

@@ -27,8 +27,8 @@ from nexus.verbs.shared import (
     attach_uart,
     duration_of,
     end_on_signals,
+    ended_before,
     explain_end,
-    log_hint,
     progress,
     status_line,
     watch,
@@ -126,7 +126,13 @@ def run(
         bar = status_line("Ctrl-] ends it", after, begun, _ready_line(contract))
         seconds = seconds or (UNTIL_SECONDS if until else None)
         code = watch(session.console.view(), bar, until, seconds, follow=follow)
-        return explain_end(session.wait(5.0), session.qemu_words(), root, session.run.id) if code is None else code
+        if code is None:
+            code = explain_end(session.wait(5.0), session.qemu_words(), root, session.run.id)
+            if until is not None:
+                raise ended_before(f"`{until}` came", root, session.run.id)
+            if follow is not None and not follow.over():
+                raise ended_before("the app was over", root, session.run.id)
+        return code
 
 
 @click.command("test-os")
@@ -264,7 +270,7 @@ def _run_detached(
     bar = status_line("Ctrl-] leaves, the machine stays up", run_id)
     code = watch(attach_uart(record), bar, until, seconds or UNTIL_SECONDS, quiet=json_to == "-")
     if code is None:
-        raise errors.MachineError(f"machine {run_id} ended before `{until}` came", log_hint(root, run_id))
+        raise ended_before(f"`{until}` came", root, run_id)
     return code
 
 

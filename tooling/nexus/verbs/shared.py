@@ -121,5 +121,10 @@ def exit_of(run: registry.RunDir, seconds: float) -> Exit | None:
         time.sleep(PAUSE_SECONDS)
 
 
+def ended_before(what: str, root: Path, run_id: str) -> errors.MachineError:
+    """The machine ended, however well, and what it was watched for is still missing."""
+    return errors.MachineError(f"machine {run_id} ended before {what}", log_hint(root, run_id))
+
+
 def log_hint(root: Path, run_id: str) -> str:
     return f"its logs: {registry.runs_dir(root).relative_to(root) / run_id}/"
