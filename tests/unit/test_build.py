@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from nexus import layout
 from nexus.errors import BuildError, SetupError
-from nexus.image import build, manifest, toolchain
+from nexus.image import build, manifest, runtime, toolchain
 from nexus.image.kernel import read_image
 
 SILENT_SECONDS = 60.0
@@ -149,6 +151,73 @@ def test_new_and_gone_files_make_an_image_stale(found: manifest.Manifest, own_cl
     (own_clone / "guest/lib/newer.py").write_text("# New.\n", encoding="utf-8")
     (own_clone / "firmware/kernel/panic.c").unlink()
     assert manifest.changed_inputs(found, own_clone) == ["firmware/kernel/panic.c", "guest/lib/newer.py"]
+
+
+def saved_in(step: str, module: ModuleType, path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That file is saved, with this text and with an old date, once this step of the build is done."""
+    real = getattr(module, step)
+
+    def then_save(*arguments: Any) -> Any:
+        done = real(*arguments)
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, (FAR_PAST, FAR_PAST))
+        return done
+
+    monkeypatch.setattr(module, step, then_save)
+
+
+@pytest.mark.parametrize(
+    ("step", "change"),
+    [
+        ("policy_of", "recipes/contract/limits.toml"),
+        ("policy_of", "recipes/systems/smoke.toml"),
+        ("write_sources", "guest/lib/wire.py"),
+        ("check_memory", "firmware/kernel/main.c"),
+    ],
+)
+def test_file_that_is_saved_during_a_build_refuses_the_image(
+    own_clone: Path, monkeypatch: pytest.MonkeyPatch, step: str, change: str
+) -> None:
+    """By whichever step it was read already: the manifest would state what is not in the image."""
+    path = own_clone / change
+    with monkeypatch.context() as saving:
+        saved_in(step, build, path, path.read_text(encoding="utf-8") + "\n", saving)
+        with pytest.raises(BuildError, match=f"smoke: changed during the build: {change}$") as caught:
+            build.build_image("smoke", own_clone, nothing)
+    assert caught.value.hint == "build again"
+    assert not layout.manifest_path(own_clone, "smoke").exists()
+    assert not manifest.is_stale(build.build_image("smoke", own_clone, nothing), own_clone)
+
+
+def test_kernel_source_that_was_saved_during_a_build_is_in_the_next_image(
+    own_clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its object is newer than it."""
+    path = own_clone / "firmware/kernel/panic.c"
+    text = path.read_text(encoding="utf-8").replace("kernel: panic ", "kernel: PANIC ")
+    with monkeypatch.context() as saving:
+        saved_in("check_memory", build, path, text, saving)
+        with pytest.raises(BuildError, match="changed during the build"):
+            build.build_image("smoke", own_clone, nothing)
+    build.build_image("smoke", own_clone, nothing)
+    assert b"kernel: PANIC " in layout.image_path(own_clone, "smoke").read_bytes()
+
+
+def test_program_whose_source_is_saved_while_it_is_compiled_is_refused_and_compiled_again(
+    own_clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = own_clone / "firmware/test/ping/ping.c"
+    text = path.read_text(encoding="utf-8")
+    assert "SMOKE" not in text
+    with monkeypatch.context() as saving:
+        saved_in("build_native", runtime, path, f'{text}\nconst char added[] = "SMOKE";\n', saving)
+        with pytest.raises(BuildError, match="ping: a file that it is compiled from changed meanwhile") as caught:
+            build.build_image("smoke", own_clone, nothing)
+    assert caught.value.hint == "build again"
+    assert not list(own_clone.glob("build/smoke/native/ping*"))
+    said: list[str] = []
+    build.build_image("smoke", own_clone, said.append)
+    assert "native: compile ping" in said
 
 
 def test_manifest_states_what_is_in_the_image(interpreters: Path, found: manifest.Manifest) -> None:

@@ -67,10 +67,12 @@ def up_to_date(name: str, root: Path) -> Manifest | None:
 
 
 def _build(name: str, root: Path, progress: Progress) -> Manifest:
+    named = load_system(name, root, load_contract(layout.contract_dir(root)))  # tells which files are inputs, no more
+    inputs = manifest.hash_inputs(root, named.files, named.bundle_paths)
+    # What the image is made from is read from here on: a file that is saved meanwhile has another hash at the end.
     contract = load_contract(layout.contract_dir(root))
     system = load_system(name, root, contract)
     policy = policy_of(system, contract, root)
-    inputs = manifest.hash_inputs(root, system.files, system.bundle_paths)
     held = apps.apps_of(system, contract, root, progress)
     toolchain.check_tools()
     progress(f"{system.name}: {len(system.processes)} processes from {system.files[-1]}")
@@ -84,6 +86,7 @@ def _build(name: str, root: Path, progress: Progress) -> Manifest:
     progress("kernel: compile and link")
     linked = kernel.link(root, folder, contract.number("limit.kernel_stack_bytes"))
     check_memory(system, built.programs, linked.end)
+    check_unchanged(inputs, system, root)
     result = describe(system, contract, built, filesystems, policy, held, linked, inputs, root)
     write_if_changed(layout.manifest_path(root, system.name), manifest.to_json(result))
     progress(f"{layout.image_path(root, system.name).relative_to(root)}: {result.image.bytes >> 10} KiB")
@@ -198,6 +201,15 @@ def check_memory(system: System, built: Sequence[Program], image_end: int) -> No
     own = {program.name: program.writable_pages for program in built}
     if expected := memory.shortage(system, image_end - layout.RAM_BASE, own):
         raise RecipeError(f"{system.files[-1]}: memory: found {system.memory >> 10} KiB, expected {expected}")
+
+
+def check_unchanged(inputs: dict[str, str], system: System, root: Path) -> None:
+    """Refuse an image of which nobody can say from which state of a file it was made."""
+    now = manifest.hash_inputs(root, system.files, system.bundle_paths)
+    if changed := manifest.differing(inputs, now):
+        kernel.forget(layout.system_dir(root, system.name))
+        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise BuildError(f"{system.name}: changed during the build: {shown}", "build again")
 
 
 def describe(

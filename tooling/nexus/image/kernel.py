@@ -5,6 +5,7 @@ Called by build.py after table.py wrote the sources. The rules of compiling are 
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from nexus.image.manifest import Area
 from nexus.image.program import Segment
 from nexus.image.stack import check_stack
 
+OBJECTS = "kernel"
 COMPILER_FILE = ".compiler"
 
 
@@ -42,7 +44,7 @@ def link(root: Path, system: Path, stack_bytes: int) -> Linked:
 
     A kernel that could need more stack than it has is refused.
     """
-    objects = system / "kernel"
+    objects = system / OBJECTS
     if write_if_changed(objects / COMPILER_FILE, toolchain.compiler_identity()):
         for path in objects.glob("*.o"):
             path.unlink()
@@ -51,6 +53,11 @@ def link(root: Path, system: Path, stack_bytes: int) -> Linked:
     toolchain.run_tool(argv, system / "log" / "kernel.log", "kernel: make")
     check_stack(objects, root / "firmware" / "kernel", stack_bytes)
     return read_image(system / "nexus.elf")
+
+
+def forget(system: Path) -> None:
+    """The next build compiles everything: make takes an object for current that is newer than its source."""
+    shutil.rmtree(system / OBJECTS, ignore_errors=True)
 
 
 def read_image(path: Path) -> Linked:

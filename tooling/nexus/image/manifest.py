@@ -215,7 +215,12 @@ def changed_inputs(manifest: Manifest, root: Path) -> list[str]:
         name for name in manifest.inputs if name.endswith(".toml") and not name.startswith("recipes/contract/")
     )
     now = hash_inputs(root, recipes, [row.source for row in manifest.bundles])
-    return sorted(name for name in now.keys() | manifest.inputs.keys() if now.get(name) != manifest.inputs.get(name))
+    return differing(manifest.inputs, now)
+
+
+def differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Paths of which the two hashes differ, or that are in one alone."""
+    return sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
 
 
 def is_of(manifest: Manifest, recipe: Path, root: Path) -> bool:

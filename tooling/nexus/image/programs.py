@@ -13,11 +13,13 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nexus import layout
 from nexus.contract.emit import write_if_changed
 from nexus.contract.load import Contract
+from nexus.errors import BuildError
 from nexus.image import mpy, runtime, sources, toolchain
 from nexus.image.manifest import INPUT_SUFFIXES
 from nexus.image.program import Program, read_program
@@ -41,7 +43,7 @@ def build_programs(system: System, contract: Contract, root: Path, progress: Pro
     made: dict[str, Path] = {}
     version = None
     for kind in system.runtimes:
-        stamp = _Stamp(root / "build" / "runtime" / f"{kind}.stamp", _runtime_key(root))
+        stamp = _Stamp(root / "build" / "runtime" / f"{kind}.stamp", partial(_runtime_key, root))
         if not stamp.fresh:
             stamp.write(runtime.build_runtime(kind, root, root / "build", progress), _mpy_version(root, progress))
         made[kind] = stamp.elf
@@ -49,7 +51,7 @@ def build_programs(system: System, contract: Contract, root: Path, progress: Pro
     folder = layout.system_dir(root, system.name)
     for native in system.natives:
         name = native.rsplit("/", 1)[-1]
-        stamp = _Stamp(folder / "native" / f"{name}.stamp", _native_key(root, native, folder / "caps"))
+        stamp = _Stamp(folder / "native" / f"{name}.stamp", partial(_native_key, root, native, folder / "caps"))
         if not stamp.fresh:
             elf = _taken(stamp, name, root) or runtime.build_native(
                 root / native, folder / "caps", root, folder / "native", progress
@@ -63,8 +65,8 @@ def build_programs(system: System, contract: Contract, root: Path, progress: Pro
 class _Stamp:
     """What an ELF was made from, kept beside it."""
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
+    def __init__(self, path: Path, find_key: Callable[[], str]) -> None:
+        self.path, self.key, self._find_key = path, find_key(), find_key
         self.kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     @property
@@ -84,6 +86,10 @@ class _Stamp:
         return bool(_sha256(self.elf) == self.kept["sha256"])
 
     def write(self, elf: Path, version: mpy.MpyVersion | None) -> None:
+        """Refuses an ELF of which a source was saved while it was compiled; make would take its objects for current."""
+        if self._find_key() != self.key:
+            shutil.rmtree(elf.parent)
+            raise BuildError(f"{elf.stem}: a file that it is compiled from changed meanwhile", "build again")
         self.kept = {
             "key": self.key,
             "elf": os.path.relpath(elf, self.path.parent),
@@ -97,7 +103,7 @@ def _taken(stamp: _Stamp, name: str, root: Path) -> Path | None:
     """A copy of that program as another system of this clone has it, made from the very same."""
     target = stamp.path.parent / name / f"{name}.elf"
     for path in sorted((root / "build").glob(f"*/native/{name}.stamp")):
-        other = _Stamp(path, stamp.key)
+        other = _Stamp(path, lambda: stamp.key)
         if other.fresh and other.elf != target:
             shutil.rmtree(target.parent, ignore_errors=True)  # objects of something else
             target.parent.mkdir(parents=True)
@@ -107,7 +113,7 @@ def _taken(stamp: _Stamp, name: str, root: Path) -> Path | None:
 
 def mpy_version(root: Path, progress: Progress) -> mpy.MpyVersion:
     """What the service runtime loads, for whoever compiles guest code without a system."""
-    stamp = _Stamp(root / "build" / "runtime" / "service.stamp", _runtime_key(root))
+    stamp = _Stamp(root / "build" / "runtime" / "service.stamp", partial(_runtime_key, root))
     version = stamp.version if stamp.fresh else None
     return version or _mpy_version(root, progress)
 
