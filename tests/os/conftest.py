@@ -20,7 +20,7 @@ import pytest
 from nexus.image.build import build_image
 from nexus.layout import find_root
 
-SOURCES = ("recipes", "guest", "firmware", "tooling", "sources.lock")
+SOURCES = ("recipes", "guest", "firmware", "tooling", "tests/vectors", "sources.lock", "requirements.lock")
 PRODUCTS = ("gen", "mpy", "runtime", "selftest", "sources")  # so that a copy compiles only what a test has changed
 SECONDS = 180
 

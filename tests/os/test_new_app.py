@@ -36,7 +36,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("apps") / "clone"
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "sources.lock", folder)
+    for lock in ("sources.lock", "requirements.lock"):
+        shutil.copy(ROOT / lock, folder)
     for path in [*(ROOT / "build/runtime").glob("*.stamp"), *(ROOT / "build/runtime").glob("*/*.elf")]:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

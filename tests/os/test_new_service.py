@@ -37,7 +37,8 @@ def clone(tmp_path: Path) -> Path:
     build_image("selftest", root, lambda _text: None)
     for part in (*PARTS, *PRODUCTS):
         shutil.copytree(root / part, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "sources.lock", folder)
+    for lock in ("sources.lock", "requirements.lock"):
+        shutil.copy(root / lock, folder)
     assert nexus(folder, "new-service", "clockd").returncode == 0
     return folder
 

@@ -13,6 +13,7 @@ from nexus.contract.load import Contract, load_contract
 from nexus.image.build import build_image
 
 PARTS = ("firmware", "guest", "recipes", "tests/recipes", "tests/vectors", "tooling")
+LOCKS = ("sources.lock", "requirements.lock")
 COMPILED = ("gen", "mpy", "default/caps", "default/native", "default/kernel")
 Copy = Callable[..., Path]
 
@@ -30,7 +31,8 @@ def contract(root: Path) -> Contract:
 def copy_sources(root: Path, folder: Path) -> Path:
     for part in PARTS:
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "sources.lock", folder)
+    for lock in LOCKS:
+        shutil.copy(root / lock, folder)
     return folder
 
 

@@ -139,7 +139,9 @@ def test_image_of_a_recipe_is_none_of_its_base_with_the_same_name(own_clone: Pat
     assert build.up_to_date(str(derived), own_clone) == found
 
 
-@pytest.mark.parametrize("change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/services.toml"])
+@pytest.mark.parametrize(
+    "change", ["guest/lib/wire.py", "firmware/kernel/main.c", "recipes/systems/services.toml", "requirements.lock"]
+)
 def test_stale_image_is_told_by_the_file_that_changed(found: manifest.Manifest, own_clone: Path, change: str) -> None:
     assert manifest.changed_inputs(found, own_clone) == []
     append(own_clone / change, "\n")

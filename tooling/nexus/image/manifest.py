@@ -30,7 +30,7 @@ INPUT_FOLDERS = (
     "tooling/nexus/image",
     "tests/vectors",  # of the native test programs
 )
-INPUT_FILES = ("sources.lock",)
+INPUT_FILES = ("sources.lock", "requirements.lock")  # C sources; the packages that compile guest code
 INPUT_SUFFIXES = (".c", ".h", ".S", ".ld", ".py", ".toml", ".mk", ".json", ".txt", "Makefile")
 
 
