@@ -196,16 +196,16 @@ def logged(
     process = machine.start(*arguments, stdin=subprocess.DEVNULL)
     stream, _ = machine.uart.accept()
     with stream:
-        stream.sendall(b"init: ready\n")
+        stream.sendall(b"init: hello\n")
         assert process.stdout
-        assert process.stdout.readline() == b"init: ready\n"
+        assert process.stdout.readline() == b"init: hello\n"
         machine.die(code, signal)
     exit_code, _, err = ended(process)
     return exit_code, err
 
 
 def test_log_is_left_with_the_line_that_was_waited_for(machine: FakeMachine) -> None:
-    assert logged(machine, "--until", "ready", code=42) == (0, "")
+    assert logged(machine, "--until", "hello", code=42) == (0, "")
 
 
 def test_log_of_a_machine_that_ends_well_ends_well(machine: FakeMachine) -> None:

@@ -69,7 +69,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_machine_that_ends_well_by_itself_is_a_success(run: Run) -> None:
-    assert run(lines=("init: ready",)) == 0
+    assert run(lines=("init: hello",)) == 0
 
 
 def test_machine_that_ends_badly_by_itself_is_a_failure(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,13 +79,13 @@ def test_machine_that_ends_badly_by_itself_is_a_failure(run: Run, capsys: pytest
 
 
 def test_text_that_came_is_a_success_however_the_machine_ends(run: Run) -> None:
-    assert run("--until", "ready", lines=("init: ready",), code=INIT_DIED) == 0
+    assert run("--until", "hello", lines=("init: hello",), code=INIT_DIED) == 0
 
 
 def test_text_that_had_not_come_when_the_machine_ended_is_a_failure(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--until", "never said", lines=("init: ready",)) == 6
+    assert run("--until", "never said", lines=("init: hello",)) == 6
     said = "nexus: machine r1 ended before `never said` came\n  hint: its logs: build/run/r1/\n"
     assert capsys.readouterr().err == said
 
@@ -93,5 +93,5 @@ def test_text_that_had_not_come_when_the_machine_ended_is_a_failure(
 def test_app_that_is_not_over_when_the_machine_ends_is_a_failure(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--app", str(tmp_path), lines=("init: ready",)) == 6
+    assert run("--app", str(tmp_path), lines=("init: hello",)) == 6
     assert "machine r1 ended before the app was over\n" in capsys.readouterr().err
