@@ -59,6 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(target, "launch_of", lambda *_, **__: None)
     monkeypatch.setattr(drop, "disk_of", lambda *_: b"")
     monkeypatch.setattr(verb, "_drop", lambda app, *_: SimpleNamespace(number=7) if app else None)
+    monkeypatch.setattr(verb, "end_on_signals", lambda: None)
     monkeypatch.setattr(Outputs, "of_session", lambda *_: nullcontext())
 
     def start(*arguments: str, lines: tuple[str, ...] = (), code: int = OK) -> int:

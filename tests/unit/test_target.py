@@ -57,6 +57,7 @@ def test_command_refuses_the_image_of_another_recipe(
     smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verb, "find_root", lambda: smoke)
+    monkeypatch.setattr(verb, "end_on_signals", lambda: None)
     assert main(["test-os", "--no-build", "--system", str(elsewhere(tmp_path, smoke))]) == 5
     assert "it was built from another recipe" in capsys.readouterr().err
     assert main(["test-os", "--no-build", "--system", "/nowhere/smoke.toml"]) == 2
