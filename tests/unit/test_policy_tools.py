@@ -367,9 +367,9 @@ def test_name_that_is_not_ascii_is_unknown_like_any_other(
 
 def test_system_that_can_not_be_read_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "folder.toml").mkdir()
-    for name, why in (("none.toml", "No such file or directory"), ("folder.toml", "Is a directory")):
+    for name in ("none.toml", "folder.toml"):
         assert main(["policy", "check", "--system", str(tmp_path / name)]) == 2
-        assert f"{tmp_path / name}: {why}, expected a file that can be read" in capsys.readouterr().err
+        assert f"system '{tmp_path / name}': found no such file, expected a recipe" in capsys.readouterr().err
 
 
 def test_verb_lint(capsys: pytest.CaptureFixture[str]) -> None:
