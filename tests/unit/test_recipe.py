@@ -18,7 +18,7 @@ from nexus.recipe import memory
 from nexus.recipe.check import check_system, load_system
 from nexus.recipe.fields import PROCESS_FIELDS, TOP_FIELDS, ProcessRow, duration, size
 from nexus.recipe.model import PAGE, System, service_id
-from nexus.recipe.raw import TOP_KEYS, index_lines, load_raw
+from nexus.recipe.raw import TOP_KEYS, index_lines, load_raw, read_text
 
 KEY = st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True)
 VALUE = st.sampled_from(["1", '"x # ["', "[1, 2]", "[\n  1, # ]\n  2,\n]", "{ a = 1 }", "[[1], [2]]", "'''", "true"])
@@ -254,3 +254,8 @@ def test_page_tables_of_a_driver(selftest: System, contract: Contract) -> None:
     rngd = selftest.process("rngd")
     areas = {"image", "ipc and stack", "heap", "romfs", "dma", "device"}
     assert memory.table_pages(selftest, rngd, contract, 50, 4) == 1 + 2 + len(areas)
+
+
+def test_file_that_can_not_be_read_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="x: Is a directory, expected a file that can be read"):
+        read_text(tmp_path, "x")
