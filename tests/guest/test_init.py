@@ -286,6 +286,35 @@ def test_phase_out_of_turn_is_refused(machine: Make) -> None:
     ]
 
 
+LATE = """
+import struct, kernel, caps, server, contract
+held = []
+
+def on_hold():
+    held.append(1)
+    if len(held) > 1:
+        kernel.wait(caps.NOTIFICATION, kernel.time() + 2 * contract.EDGE_DEADLINE_POLICYD_ALL)
+    return struct.pack(contract.REPLY_POLICYD_HOLD, 0, 0, 0, 0)
+
+server.serve({
+    contract.OP_POLICYD_CHECK: (lambda action, target: None, contract.REQUEST_POLICYD_CHECK, contract.BADGE_FACET_ANY),
+    contract.OP_POLICYD_HOLD: (on_hold, contract.REQUEST_POLICYD_HOLD, contract.FACET_POLICYD_HOLD),
+    contract.OP_POLICYD_GO_ON: (lambda: kernel.console("goes on"), "", contract.FACET_POLICYD_HOLD),
+}, contract.MARK_POLICYD_READY)
+"""
+
+
+def test_policyd_that_was_too_late_to_hold_its_lines_is_let_go_on(machine: Make) -> None:
+    m = machine(sources={"selftest": IDLE, "policyd": LATE})
+    m.boot()
+    assert m.said("policyd").count("goes on") == 1  # bring-up is closed
+    asker = Asker(m)
+    until = m.now + m.contract.EDGE_DEADLINE_INIT_ALL
+    answer = asker.ask(asker.handle("INIT"), m.contract.OP_INIT_PHASE_DONE, bytes([1]), deadline=until)
+    assert answer.status == m.contract.STATUS_UNAVAILABLE
+    assert m.said("policyd").count("goes on") == 2
+
+
 def test_ps_states_what_the_kernel_states(machine: Make) -> None:
     m = machine(sources={"selftest": "import kernel, caps\nkernel.exit(0)\n"})
     m.boot()
