@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from nexus.image.inspect import Finding
     from nexus.image.manifest import Manifest
 
-json_option = click.option(
-    "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", callback=check_option, help="As JSON."
-)
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def json_option_for(told: str) -> Callable[[F], F]:
+    """`--json` alone for standard output, `--json FILE` for a file; `told` is its line of help."""
+    return click.option(
+        "--json", "json_to", is_flag=False, flag_value="-", metavar="[FILE]", callback=check_option, help=told
+    )
+
+
+json_option = json_option_for("As JSON.")
 
 
 @click.command("build-image")

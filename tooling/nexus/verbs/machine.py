@@ -20,6 +20,7 @@ from nexus import errors
 from nexus.contract.load import Contract, load_contract
 from nexus.layout import contract_dir, find_root
 from nexus.machine import registry
+from nexus.verbs.image import json_option_for
 from nexus.verbs.install import lay_down
 from nexus.verbs.report import Outputs, repeat_command, report_options
 from nexus.verbs.shared import (
@@ -45,15 +46,7 @@ if TYPE_CHECKING:
 RNG_HELP = "Entropy source: builtin, random, none, legacy, silent, file=PATH, fifo=PATH; max-bytes=N and period=MS after a comma."
 system_option = click.option("--system", default="default", show_default=True, help="The recipe in recipes/systems.")
 rng_option = click.option("--rng", default="", metavar="SPEC", help=RNG_HELP)
-json_option = click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value="-",
-    metavar="[FILE]",
-    callback=check_option,
-    help="The verdict as JSON.",
-)
+json_option = json_option_for("The verdict as JSON.")
 
 
 @click.command()
@@ -63,15 +56,7 @@ json_option = click.option(
 @click.option(
     "--timeout", metavar="TIME", help="End after this time with exit code 7; with --detach the machine's lifetime."
 )
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value="-",
-    metavar="[FILE]",
-    callback=check_option,
-    help="With --detach: the machine as JSON.",
-)
+@json_option_for("With --detach: the machine as JSON.")
 @click.option(
     "--app",
     metavar="FILE_OR_FOLDER",

@@ -9,17 +9,9 @@ from pathlib import Path
 import click
 
 from nexus.layout import find_root
-from nexus.views.files import check_option
+from nexus.verbs.image import json_option_for
 
-json_option = click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value="-",
-    metavar="[FILE]",
-    callback=check_option,
-    help="The findings as JSON.",
-)
+json_option = json_option_for("The findings as JSON.")
 
 
 @click.command()
